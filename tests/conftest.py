@@ -1,0 +1,35 @@
+"""What all tests share: where they run, and what chooses their samples."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+from tests.seed import ACCURACY_SEED
+
+IN_SIMULATOR = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+
+# Two shared cores make no promise about the time of one example.
+settings.register_profile("cubie", deadline=None, print_blob=True, derandomize="CI" in os.environ)
+settings.load_profile("cubie")
+
+
+def pytest_report_header() -> str:
+    """Print the seed with which a failing sample can be drawn again."""
+    return f"CUBIE_ACCURACY_SEED={ACCURACY_SEED}"
+
+
+def has_gpu() -> bool:
+    """Return whether numba-cuda finds a GPU that it can use."""
+    from numba import cuda
+
+    return not IN_SIMULATOR and cuda.is_available()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip simulator tests outside the simulator, and GPU tests where there is no GPU."""
+    for item in items:
+        if item.get_closest_marker("simulator") and not IN_SIMULATOR:
+            item.add_marker(pytest.mark.skip(reason="set NUMBA_ENABLE_CUDASIM=1 and give -m simulator"))
+        if item.get_closest_marker("gpu") and not has_gpu():
+            item.add_marker(pytest.mark.skip(reason="no CUDA GPU"))
