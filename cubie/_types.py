@@ -4,7 +4,9 @@ A *per-run value* (`Real`, `Count`, `Mask`) is one number for each run that a pi
 thread, a vector in a SIMD lane group, a NumPy array in the reference target. Device code is written once against these protocols.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, final
 
 import numpy as np
@@ -15,6 +17,8 @@ Pool: TypeAlias = Literal["shared", "persistent_local", "local"]
 FloatPrecision: TypeAlias = type[np.float32] | type[np.float64]
 Precision: TypeAlias = FloatPrecision | type[np.int32]
 Scalar: TypeAlias = np.float32 | np.float64
+
+Span: TypeAlias = "slice[int, int, None]"
 
 FLOAT_PRECISIONS: Final[dict[str, FloatPrecision]] = {"float32": np.float32, "float64": np.float64}
 
@@ -77,7 +81,7 @@ class Vector(Protocol):
 class Bank(Protocol):
     """A pool of storage, of which an allocator hands out parts."""
 
-    def __getitem__(self, part: slice[int, int, None], /) -> Vector: ...
+    def __getitem__(self, part: Span, /) -> Vector: ...
 
 
 class SharedBank(Bank, Protocol):
@@ -158,6 +162,12 @@ class BufferOwner(Protocol):
     def target(self) -> AllocatorBuilder: ...
 
 
-def span(start: int, size: int) -> slice[int, int, None]:
+def span(start: int, size: int) -> Span:
     """Return the slice of `size` elements from `start`."""
     return slice(start, start + size, None)  # type: ignore[misc]  # typeshed gives the step of any slice() call as Any
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean '...'?" with the known name closest to `name`, or nothing when none is close."""
+    matches = get_close_matches(name, list(known), n=1)
+    return f" Did you mean '{matches[0]}'?" if matches else ""
