@@ -20,8 +20,7 @@ Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 FLOORS: Final[dict[str, int]] = {
     "_types": 0,
     "status": 0,
-    "buffer_layout": 1,
-    "buffer_registry": 1,
+    "buffers": 1,
     "targets": 1,
     "cuda_factory": 2,
     "odesystems": 3,
@@ -34,7 +33,7 @@ FLOORS: Final[dict[str, int]] = {
     "__main__": 7,
 }
 # On these floors the rooms do not know each other.
-STRANGERS: Final = ({"buffer_registry", "targets"}, {"buffer_layout", "targets"})
+STRANGERS: Final = ({"buffers", "targets"},)
 COMPILERS: Final = frozenset({"numba", "llvmlite", "numba_cuda", "cuda"})
 LOADED_LATE: Final = COMPILERS | {"sympy", "xarray", "pandas", "scipy", "matplotlib", "tqdm"}
 MAX_MODULE_LINES: Final = 400
@@ -49,8 +48,8 @@ def module_name(path: Path) -> str:
 
 def room(dotted: str) -> str:
     """Return the part of `cubie` that a dotted name belongs to."""
-    parts = dotted.split(".")
-    return parts[1] if len(parts) > 1 else "__init__"
+    name = dotted.split(".")[1] if "." in dotted else "__init__"
+    return "buffers" if name.startswith("buffer_") else name
 
 
 def syntax(path: Path) -> ast.Module:

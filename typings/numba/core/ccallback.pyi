@@ -1,0 +1,3 @@
+class CFunc:
+    @property
+    def address(self) -> int: ...

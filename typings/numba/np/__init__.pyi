@@ -1,0 +1,1 @@
+from numba.np import arrayobj as arrayobj
