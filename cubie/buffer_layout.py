@@ -115,6 +115,8 @@ class PlacedBuffer:
 
     name: str
     placement: Placement
+    aliases: str | None = None
+    """The buffer that the entry named as its alias."""
     inside: str | None = None
     """The buffer of whose slice this one's is a part: an alias that fitted."""
     child: str | None = None
@@ -174,6 +176,7 @@ class _Claim:
     """Leading elements of which aliases may take parts."""
     kept: bool
     precision: Precision | None
+    aliases: str | None = None
     inside: str | None = None
     offset: int = 0
     """Elements from the start of the slice it is `inside`."""
@@ -212,6 +215,7 @@ def lay_out(owner: str, items: Sequence[BufferEntry | ChildRegion]) -> BufferLay
                     precision=claim.precision or precisions[claim.pool] or np.float32,
                     kept=claim.kept,
                 ),
+                aliases=claim.aliases,
                 inside=claim.inside,
                 child=claim.child,
             )
@@ -268,6 +272,7 @@ def _entry_claim(entry: BufferEntry, target: _Claim | None, taken: Mapping[str, 
         scratch=0 if entry.persistent or pool != "shared" else entry.size,
         kept=entry.persistent,
         precision=entry.precision,
+        aliases=entry.aliases,
         inside=inside,
         offset=0 if inside is None else offset,
     )

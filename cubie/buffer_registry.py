@@ -5,44 +5,36 @@ allocators. Nothing is told when something changes: a layout sits in a slot that
 it when the slot is empty or when a child's layout is not the one it was made from.
 """
 
-import weakref
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
 from threading import RLock
-from typing import Final, Generic, NoReturn, SupportsIndex, TypeAlias, TypedDict, TypeVar, final
+from typing import Final, Generic, NoReturn, SupportsIndex, TypeAlias, final
+from weakref import WeakKeyDictionary
 
 from typing_extensions import Unpack, override
 
-from cubie._types import (
-    AllocateFn,
-    AllocatePersistentFn,
-    AllocateSharedFn,
-    BufferOwner,
-    Location,
-    Placement,
-    Precision,
-    nearest,
-)
+from cubie._types import AllocateFn, AllocatePersistentFn, AllocateSharedFn, BufferOwner, Location, Placement, Precision
+from cubie.buffer_context import BufferChanges, BufferContext, FactoryT, UnknownBufferError
 from cubie.buffer_layout import (
     EMPTY_LAYOUT,
-    BankPool,
     BufferEntry,
     BufferLayout,
     BufferLayoutError,
     BufferRegistrationError,
-    ChildRegion,
     PlacedBuffer,
     PoolLayout,
     lay_out,
 )
+from cubie.buffer_report import BufferReport
 
 __all__ = [
+    "BufferChanges",
     "BufferContext",
     "BufferEntry",
     "BufferLayout",
     "BufferLayoutError",
     "BufferRegistrationError",
     "BufferRegistry",
+    "BufferReport",
     "PlacedBuffer",
     "PoolLayout",
     "Registry",
@@ -50,64 +42,8 @@ __all__ = [
     "buffer_registry",
 ]
 
-FactoryT = TypeVar("FactoryT", bound=BufferOwner)
-
-
-class UnknownBufferError(LookupError):
-    """A factory has no buffer, or no child, of that name."""
-
-
-class BufferChanges(TypedDict, total=False):
-    """What `Registry.update_buffer` may change of an entry."""
-
-    size: int
-    location: Location
-    persistent: bool
-    aliases: str | None
-    precision: Precision
-
-
-CHANGEABLE: Final[tuple[str, ...]] = ("size", "location", "persistent", "aliases", "precision")
-
 
 @final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChildPart(Generic[FactoryT]):
-    """A child's share in one pool: whose it is, not how large. The child is held weakly."""
-
-    name: str
-    child: str
-    factory: weakref.ref[FactoryT]
-    factory_type: str
-    pool: BankPool
-    granted: bool
-
-
-@final
-@dataclass(slots=True, eq=False)
-class BufferContext(Generic[FactoryT]):
-    """What one factory has registered. It refers to no factory, but weakly to the children."""
-
-    owner: str
-    items: dict[str, BufferEntry | ChildPart[FactoryT]] = field(default_factory=dict)
-    """In order of registration."""
-    moved: dict[str, Location] = field(default_factory=dict)
-    """Locations that were chosen after registration; they outlive the entries, by name."""
-    layout: BufferLayout | None = None
-    """The slot: None after any change."""
-    measured: tuple[BufferLayout, ...] = ()
-    """The children's layouts that `layout` was made from."""
-
-    def replace_items(self, items: Mapping[str, BufferEntry | ChildPart[FactoryT]]) -> None:
-        """Take `items` instead of what was registered, and empty the slot."""
-        self.items = dict(items)
-        self.layout = None
-
-    def parts(self) -> tuple[ChildPart[FactoryT], ...]:
-        """Return the shares of all children, in order of registration."""
-        return tuple(item for item in self.items.values() if isinstance(item, ChildPart))
-
-
 class Registry(Generic[FactoryT]):
     """Buffers of factories, by factory instance.
 
@@ -115,8 +51,8 @@ class Registry(Generic[FactoryT]):
     """
 
     def __init__(self) -> None:
-        self._contexts: weakref.WeakKeyDictionary[FactoryT, BufferContext[FactoryT]] = weakref.WeakKeyDictionary()
-        self._lock = RLock()
+        self._contexts: WeakKeyDictionary[FactoryT, BufferContext[FactoryT]] = WeakKeyDictionary()
+        self._lock: Final = RLock()
 
     @override
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:
@@ -154,17 +90,14 @@ class Registry(Generic[FactoryT]):
             name=name, size=size, location=location, persistent=persistent, aliases=aliases, precision=precision
         )
         with self._lock:
-            owner = _owner_name(factory)
-            context = self._contexts.get(factory)
-            items = {} if context is None else context.items
-            _check_free(owner, (name,), items)
-            _check_alias(owner, entry, items)
-            self._context(factory).replace_items({**items, name: entry})
+            context = self._context(factory)
+            context.add(entry)
+            self._contexts[factory] = context
 
     def declare(self, factory: FactoryT, entries: Iterable[BufferEntry]) -> None:
-        """Register all of a factory's own buffers at once, in place of those it had; children stay.
+        """Register all of a factory's own buffers at once, in place of those it had; its children stay.
 
-        A location that was changed by `update_buffer` or `relocate` goes over the entry's. An entry may alias
+        A location that was chosen by `update_buffer` or `relocate` goes over the entry's. An entry may alias
         `{child}_shared` of a child that is registered later.
 
         Raises
@@ -172,16 +105,9 @@ class Registry(Generic[FactoryT]):
         BufferRegistrationError: if the entries don't go together; then nothing has changed.
         """
         with self._lock:
-            owner = _owner_name(factory)
-            context = self._contexts.get(factory)
-            moved: Mapping[str, Location] = {} if context is None else context.moved
-            parts = {} if context is None else {part.name: part for part in context.parts()}
-            items: dict[str, BufferEntry | ChildPart[FactoryT]] = {}
-            for entry in entries:
-                _check_free(owner, (entry.name,), {**items, **parts})
-                _check_alias(owner, entry, {**items, **parts}, awaits_children=True)
-                items[entry.name] = replace(entry, location=moved.get(entry.name, entry.location))
-            self._context(factory).replace_items({**items, **parts})
+            context = self._context(factory)
+            context.declare(entries)
+            self._contexts[factory] = context
 
     def update_buffer(self, name: str, factory: FactoryT, **changes: Unpack[BufferChanges]) -> None:
         """Change a registered buffer; do nothing for a factory that has registered none.
@@ -195,21 +121,8 @@ class Registry(Generic[FactoryT]):
         """
         with self._lock:
             context = self._contexts.get(factory)
-            if context is None:
-                return
-            for key in changes:
-                if key not in CHANGEABLE:
-                    raise BufferRegistrationError(
-                        f"a change of buffer '{name}' must be one of {', '.join(CHANGEABLE)}, got '{key}'."
-                        f"{nearest(key, CHANGEABLE) or ' Other fields are fixed.'}"
-                    )
-            entry = _own_entry(context, name)
-            changed = replace(entry, **changes)
-            if changed != entry:
-                _check_alias(context.owner, changed, _registered_before(name, context), awaits_children=True)
-                context.replace_items({**context.items, name: changed})
-            if "location" in changes:
-                context.moved[name] = changed.location
+            if context is not None:
+                context.change(name, changes)
 
     def relocate(self, root: FactoryT, path: str, location: Location) -> None:
         """Move the buffer at `path` below `root`, such as "step.stage_rates": names of children, then the buffer's.
@@ -220,12 +133,11 @@ class Registry(Generic[FactoryT]):
         """
         *children, name = path.split(".")
         with self._lock:
-            factory = root
+            factory, context = root, self._context(root)
             for child in children:
-                factory = self._child(factory, child)
-            if factory not in self._contexts:
-                raise UnknownBufferError(f"{_owner_name(factory)} has no buffer '{name}'. It has registered none.")
-            self.update_buffer(name, factory, location=location)
+                factory = context.part(child).alive(context.owner)
+                context = self._context(factory)
+            context.change(name, {"location": location})
 
     def clear(self, factory: FactoryT) -> None:
         """Forget all that a factory has registered, and the locations chosen for it."""
@@ -246,14 +158,9 @@ class Registry(Generic[FactoryT]):
 
         Raises
         ------
-        BufferRegistrationError: if a name is taken, or the child already stands above the parent.
+        BufferRegistrationError: if a name is taken, or the child already contains the parent.
         """
-        with self._lock:
-            context = self._contexts.get(parent)
-            items = {} if context is None else context.items
-            parts = self._parts(name, parent, child, persistent)
-            _check_free(_owner_name(parent), parts, items)
-            self._context(parent).replace_items({**items, **parts})
+        self._add_child(name, parent, child, persistent=persistent, replaces=False)
 
     def replace_child(self, name: str, parent: FactoryT, child: FactoryT, *, persistent: bool = True) -> None:
         """Put another child in the place of one registered before; all else that the parent registered stays.
@@ -261,51 +168,27 @@ class Registry(Generic[FactoryT]):
         Raises
         ------
         UnknownBufferError: if the parent has no child of that name.
-        BufferRegistrationError: if the new child already stands above the parent.
+        BufferRegistrationError: if the new child already contains the parent.
         """
+        self._add_child(name, parent, child, persistent=persistent, replaces=True)
+
+    def _add_child(self, name: str, parent: FactoryT, child: FactoryT, *, persistent: bool, replaces: bool) -> None:
         with self._lock:
-            self._child(parent, name)
             context = self._context(parent)
-            context.replace_items({**context.items, **self._parts(name, parent, child, persistent)})
+            if self._contains(child, parent):
+                raise BufferRegistrationError(
+                    f"child '{name}' of {context.owner} must not contain it, got the {type(child).__name__} above it. "
+                    "Register children below parents only."
+                )
+            context.add_child(name, child, persistent=persistent, replaces=replaces)
+            self._contexts[parent] = context
 
-    def _parts(
-        self, name: str, parent: FactoryT, child: FactoryT, persistent: bool
-    ) -> dict[str, BufferEntry | ChildPart[FactoryT]]:
-        """Make a child's two shares, once it is known not to stand above its parent."""
-        if not name.isidentifier():
-            raise BufferRegistrationError(f"the name of a child must be an identifier, got {name!r}. Rename it.")
-        if self._stands_below(parent, child):
-            raise BufferRegistrationError(
-                f"child '{name}' of {_owner_name(parent)} must not contain it, got the {_owner_name(child)} above it. "
-                "Register children below parents only."
-            )
-        shared = ChildPart(
-            name=f"{name}_shared",
-            child=name,
-            factory=weakref.ref(child),
-            factory_type=_owner_name(child),
-            pool="shared",
-            granted=True,
-        )
-        kept = replace(shared, name=f"{name}_persistent", pool="persistent_local", granted=persistent)
-        return {shared.name: shared, kept.name: kept}
-
-    def _stands_below(self, factory: FactoryT, root: FactoryT) -> bool:
+    def _contains(self, root: FactoryT, factory: FactoryT) -> bool:
+        """Tell whether `factory` is `root` or stands anywhere below it."""
         if factory is root:
             return True
-        context = self._contexts.get(root)
-        children = [] if context is None else [part.factory() for part in context.parts()]
-        return any(child is not None and self._stands_below(factory, child) for child in children)
-
-    def _child(self, factory: FactoryT, name: str) -> FactoryT:
-        """Return the child of that name, alive."""
-        context = self._contexts.get(factory)
-        parts = () if context is None else context.parts()
-        for part in parts:
-            if part.child == name:
-                return _alive(_owner_name(factory), part)
-        known = [part.child for part in parts]
-        raise UnknownBufferError(f"{_owner_name(factory)} has no child '{name}'.{nearest(name, known)}")
+        children = (part.factory() for part in self._context(root).parts)
+        return any(child is not None and self._contains(child, factory) for child in children)
 
     # Layout
 
@@ -320,17 +203,15 @@ class Registry(Generic[FactoryT]):
             context = self._contexts.get(factory)
             if context is None:
                 return EMPTY_LAYOUT
-            measured = tuple(self.layout(_alive(context.owner, part)) for part in context.parts())
+            parts, owner = context.parts, context.owner
+            measured = tuple(self.layout(part.alive(owner)) for part in parts)
             layout = context.layout
             if layout is None or any(new is not old for new, old in zip(measured, context.measured, strict=True)):
-                layouts = iter(measured)
-                layout = lay_out(
-                    context.owner,
-                    [
-                        item if isinstance(item, BufferEntry) else _region(context.owner, item, next(layouts))
-                        for item in context.items.values()
-                    ],
-                )
+                regions = {part.name: part.measure(owner, below) for part, below in zip(parts, measured, strict=True)}
+                items = [
+                    item if isinstance(item, BufferEntry) else regions[item.name] for item in context.items.values()
+                ]
+                layout = lay_out(owner, items)
                 context.layout, context.measured = layout, measured
             return layout
 
@@ -346,6 +227,26 @@ class Registry(Generic[FactoryT]):
         """Elements of the persistent pool that a factory and all below it need."""
         return self.layout(factory).persistent_local.size
 
+    def report(self, factory: FactoryT) -> BufferReport:
+        """Describe the memory of a factory and of all below it: `print()` it, or draw it by `.to_svg()`.
+
+        Raises
+        ------
+        BufferLayoutError: if the buffers can't be laid out.
+        """
+        with self._lock:
+            return self._report(factory, type(factory).__name__, 0, 0)
+
+    def _report(self, factory: FactoryT, name: str, shared_start: int, persistent_start: int) -> BufferReport:
+        layout, context = self.layout(factory), self._context(factory)
+        children: list[BufferReport] = []
+        for part in context.parts:
+            if part.pool == "shared":
+                shared = shared_start + _placement(layout, f"{part.child}_shared").start
+                persistent = persistent_start + _placement(layout, f"{part.child}_persistent").start
+                children.append(self._report(part.alive(context.owner), part.child, shared, persistent))
+        return BufferReport.of(name, context.owner, layout, shared_start, persistent_start, children)
+
     # Allocators
 
     def get_allocator(self, name: str, factory: FactoryT) -> AllocateFn:
@@ -354,14 +255,12 @@ class Registry(Generic[FactoryT]):
         Raises
         ------
         UnknownBufferError: if this factory has not registered it.
+        BufferRegistrationError: if it is a child's region.
         """
         with self._lock:
-            layout, context = self.layout(factory), self._contexts.get(factory)
-            entry = _own_entry(context, name) if context is not None else None
-            placed = layout.find(name)
-        if entry is None or placed is None:
-            raise UnknownBufferError(f"{_owner_name(factory)} has no buffer '{name}'. It has registered none.")
-        return factory.target.allocator(placed.placement)
+            self._context(factory).entry(name)
+            placement = _placement(self.layout(factory), name)
+        return factory.target.allocator(placement)
 
     def get_child_allocators(
         self, name: str, parent: FactoryT, child: FactoryT
@@ -374,122 +273,35 @@ class Registry(Generic[FactoryT]):
         BufferRegistrationError: if another factory is registered under it.
         """
         with self._lock:
-            registered = self._child(parent, name)
-            if registered is not child:
+            context = self._context(parent)
+            if context.part(name).factory() is not child:
                 raise BufferRegistrationError(
-                    f"child '{name}' of {_owner_name(parent)} must be the factory registered under that name, "
-                    f"got another {_owner_name(child)}. Ask for the child that the parent holds."
+                    f"child '{name}' of {context.owner} must be the factory registered under that name, "
+                    f"got another {type(child).__name__}. Ask for the child that the parent holds."
                 )
             layout = self.layout(parent)
+            shared, persistent = _placement(layout, f"{name}_shared"), _placement(layout, f"{name}_persistent")
         target = parent.target
-        return (
-            target.shared_allocator(_placement(layout, f"{name}_shared")),
-            target.persistent_allocator(_placement(layout, f"{name}_persistent")),
-        )
+        return target.shared_allocator(shared), target.persistent_allocator(persistent)
 
     def _context(self, factory: FactoryT) -> BufferContext[FactoryT]:
-        """Return the context of a factory, made if there is none yet."""
+        """Return the context of a factory; for one that has registered nothing, an empty one that isn't stored."""
         context = self._contexts.get(factory)
-        if context is None:
-            owner = _owner_name(factory)
-            if type(factory).__eq__ is not object.__eq__:
-                raise BufferRegistrationError(
-                    f"a factory must be equal to itself only, got {owner}, which defines equality. "
-                    "Make it a plain class, or a dataclass with eq=False."
-                )
-            context = self._contexts[factory] = BufferContext(owner)
-        return context
-
-
-def _owner_name(factory: BufferOwner) -> str:
-    return type(factory).__name__
-
-
-def _check_free(owner: str, names: Iterable[str], items: Iterable[str]) -> None:
-    taken = next((name for name in names if name in items), None)
-    if taken is not None:
-        raise BufferRegistrationError(
-            f"a buffer of {owner} must have a name of its own, got '{taken}' twice. "
-            "Rename one; to change a registered buffer, use update_buffer."
-        )
-
-
-def _check_alias(
-    owner: str,
-    entry: BufferEntry,
-    before: Mapping[str, BufferEntry | ChildPart[FactoryT]],
-    *,
-    awaits_children: bool = False,
-) -> None:
-    """Check that an alias names what is registered before it, or the region of a child that may still come."""
-    target = entry.aliases
-    if target is None or target in before or (awaits_children and target.endswith("_shared")):
-        return
-    raise BufferRegistrationError(
-        f"buffer '{entry.name}' of {owner} aliases '{target}', which this factory has not registered before it. "
-        f"Register '{target}' first.{nearest(target, before)}"
-    )
-
-
-def _registered_before(name: str, context: BufferContext[FactoryT]) -> dict[str, BufferEntry | ChildPart[FactoryT]]:
-    """Return what an entry may alias: the entries before it, and the regions of all children."""
-    names = list(context.items)
-    earlier = names[: names.index(name)]
-    return {key: item for key, item in context.items.items() if key in earlier or isinstance(item, ChildPart)}
-
-
-def _own_entry(context: BufferContext[FactoryT], name: str) -> BufferEntry:
-    """Return a factory's own entry.
-
-    Raises
-    ------
-    UnknownBufferError: if there is none of that name; it offers the nearest.
-    BufferRegistrationError: if the name is that of a child's region.
-    """
-    item = context.items.get(name)
-    if item is None:
-        raise UnknownBufferError(f"{context.owner} has no buffer '{name}'.{nearest(name, context.items)}")
-    if isinstance(item, ChildPart):
-        raise BufferRegistrationError(
-            f"buffer '{name}' of {context.owner} must be its own, got the region of child '{item.child}'. "
-            "Change the child's buffers; fetch its region by get_child_allocators."
-        )
-    return item
-
-
-def _alive(owner: str, part: ChildPart[FactoryT]) -> FactoryT:
-    child = part.factory()
-    if child is None:
-        raise BufferLayoutError(
-            f"child '{part.child}' of {owner} must live as long as its parent, got a dropped {part.factory_type}. "
-            "Keep it as an attribute of the parent."
-        )
-    return child
-
-
-def _region(owner: str, part: ChildPart[FactoryT], layout: BufferLayout) -> ChildRegion:
-    """Measure a child's part of one pool."""
-    pool = layout.shared if part.pool == "shared" else layout.persistent_local
-    if pool.size > 0 and not part.granted:
-        raise BufferLayoutError(
-            f"child '{part.child}' of {owner} must do without persistent storage, got a {part.factory_type} that needs "
-            f"{pool.size} elements. Register it with persistent=True, or make its buffers shared or not persistent."
-        )
-    return ChildRegion(
-        name=part.name,
-        child=part.child,
-        pool=part.pool,
-        size=pool.size,
-        scratch=pool.scratch,
-        precision=pool.precision if pool.size > 0 else None,
-    )
+        if context is not None:
+            return context
+        owner = type(factory).__name__
+        if type(factory).__eq__ is not object.__eq__:
+            raise BufferRegistrationError(
+                f"a factory must be equal to itself only, got {owner}, which defines equality. "
+                "Make it a plain class, or a dataclass with eq=False."
+            )
+        return BufferContext(owner)
 
 
 def _placement(layout: BufferLayout, name: str) -> Placement:
-    placed = layout.find(name)
-    if placed is None:
-        raise UnknownBufferError(f"no buffer '{name}' in this layout.")
-    return placed.placement
+    """Return where a registered buffer stands."""
+    placements = {buffer.name: buffer.placement for buffer in layout.placed}
+    return placements[name]
 
 
 BufferRegistry: TypeAlias = Registry[BufferOwner]

@@ -16,7 +16,7 @@ from cubie._types import (
     Precision,
     nearest,
 )
-from cubie.buffer_registry import BufferEntry, BufferLayout, buffer_registry
+from cubie.buffer_registry import BufferEntry, BufferLayout, UnknownBufferError, buffer_registry
 from cubie.targets.base import Target
 
 
@@ -191,6 +191,8 @@ class CUDAFactory(ABC, Generic[SettingsT, FunctionT_co]):
 
     def child_allocators(self, name: str) -> tuple[AllocateSharedFn, AllocatePersistentFn]:
         """Return the device functions that hand out a child's parts of both pools."""
+        if name not in self._children:
+            raise UnknownBufferError(f"{type(self).__name__} has no child '{name}'.{nearest(name, self._children)}")
         return buffer_registry.get_child_allocators(name, self, self._children[name])
 
     def _update(self, changes: Mapping[str, object]) -> None:
