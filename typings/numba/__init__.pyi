@@ -1,31 +1,29 @@
-"""The parts of numba that cubie.targets uses, with decorators that keep signatures; tests/stubs.py compares them with numba.
+"""The parts of numba that cubie.targets uses, with decorators that keep signatures; `tests/stubs.py` checks them.
 
 A name that is missing here is not used yet: add it with its type, and only it.
 """
 
 from collections.abc import Callable, Set
-from typing import Generic, Literal, ParamSpec, Protocol, TypeAlias, TypeVar
+from typing import Literal, ParamSpec, Protocol, TypeAlias, TypeVar, type_check_only
 
 from numba.core import types as types
 from numba.core.ccallback import CFunc
+from numba.core.registry import CPUDispatcher
 from numba.core.typing.templates import Signature
 
-P = ParamSpec("P")
-R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
+__version__: str
 
-FastMathFlag: TypeAlias = Literal["nnan", "ninf", "nsz", "arcp", "contract", "afn", "reassoc", "fast"]
-Inlining: TypeAlias = Literal["always", "never"]
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_FastMathFlag: TypeAlias = Literal["nnan", "ninf", "nsz", "arcp", "contract", "afn", "reassoc", "fast"]
 
-class CPUDispatcher(Generic[P, R_co]):
-    __name__: str
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+@type_check_only
+class _NjitDecorator(Protocol):
+    def __call__(self, function: Callable[_P, _R], /) -> CPUDispatcher[_P, _R]: ...
 
-class NjitDecorator(Protocol):
-    def __call__(self, function: Callable[P, R], /) -> CPUDispatcher[P, R]: ...
-
-class CFuncDecorator(Protocol):
-    def __call__(self, function: Callable[P, R], /) -> CFunc: ...
+@type_check_only
+class _CFuncDecorator(Protocol):
+    def __call__(self, function: Callable[_P, _R], /) -> CFunc: ...
 
 def njit(
     *,
@@ -33,23 +31,20 @@ def njit(
     cache: bool = ...,
     debug: bool = ...,
     error_model: Literal["python", "numpy"] = ...,
-    fastmath: bool | Set[FastMathFlag] = ...,
+    fastmath: bool | Set[_FastMathFlag] = ...,
     forceinline: bool = ...,
-    inline: Inlining = ...,
+    inline: Literal["always", "never"] = ...,
     no_cfunc_wrapper: bool = ...,
     no_cpython_wrapper: bool = ...,
     nogil: bool = ...,
     _nrt: bool = ...,
-) -> NjitDecorator: ...
+) -> _NjitDecorator: ...
 def cfunc(
     sig: Signature,
-    /,
     *,
     cache: bool = ...,
     error_model: Literal["python", "numpy"] = ...,
-    fastmath: bool | Set[FastMathFlag] = ...,
+    fastmath: bool | Set[_FastMathFlag] = ...,
     forceinline: bool = ...,
     _nrt: bool = ...,
-) -> CFuncDecorator: ...
-
-__version__: str
+) -> _CFuncDecorator: ...

@@ -1,21 +1,9 @@
-from collections.abc import Callable, Sequence
-from typing import Concatenate, ParamSpec, Protocol, TypeAlias
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
 
-from llvmlite import ir
-
-from numba.core.base import BaseContext
+from numba.core.extending import _Intrinsic, _Lowering, _TypingContext
 from numba.core.typing.templates import Signature
 
-P = ParamSpec("P")
+_P = ParamSpec("_P")
 
-class TypingContext(Protocol): ...
-
-Lowering: TypeAlias = Callable[[BaseContext, ir.IRBuilder, Signature, Sequence[ir.Value]], ir.Value | None]
-
-class Intrinsic:
-    """A function of device code alone: what it takes and gives is known to numba's own typing, not to Python's."""
-
-    __name__: str
-    def __call__(self, *args: object) -> object: ...
-
-def intrinsic(function: Callable[Concatenate[TypingContext, P], tuple[Signature, Lowering]], /) -> Intrinsic: ...
+def intrinsic(func: Callable[Concatenate[_TypingContext, _P], tuple[Signature, _Lowering]], /) -> _Intrinsic: ...

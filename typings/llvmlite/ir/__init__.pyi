@@ -12,8 +12,7 @@ class ArrayType(Type):
 class Value: ...
 
 class NamedValue(Value):
-    @property
-    def type(self) -> Type: ...
+    type: Type
 
 class Constant(NamedValue):
     def __init__(self, typ: Type, constant: int | float | None) -> None: ...

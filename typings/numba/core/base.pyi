@@ -1,5 +1,4 @@
 from llvmlite import ir
-
 from numba.core.types import Type
 
 class BaseContext:

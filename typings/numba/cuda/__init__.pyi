@@ -1,74 +1,55 @@
-"""The parts of numba-cuda (and of its simulator) that cubie.targets uses. Device functions keep the signature of their body."""
+"""The parts of numba-cuda and of its simulator that cubie.targets uses; a device function keeps its body's signature."""
 
 from collections.abc import Callable
-from typing import Generic, Literal, ParamSpec, Protocol, TypeVar, overload
+from typing import Literal, ParamSpec, Protocol, TypeVar, overload, type_check_only
 
 import numpy as np
 from numba.cuda.dispatcher import CUDADispatcher
 
-P = ParamSpec("P")
-R = TypeVar("R")
-R_co = TypeVar("R_co", covariant=True)
-ElementT = TypeVar("ElementT", bound=np.float32 | np.float64 | np.int32)
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_ElementT = TypeVar("_ElementT", bound=np.float32 | np.float64 | np.int32)
 
-class CUDADeviceFunction(Generic[P, R_co]):
-    """What `jit(device=True)` gives: called from device code like the function it was made from."""
-
-    __name__: str
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
-
-class DeviceDecorator(Protocol):
-    def __call__(self, function: Callable[P, R], /) -> CUDADeviceFunction[P, R]: ...
-
-class KernelDecorator(Protocol):
-    def __call__(self, function: Callable[P, R], /) -> CUDADispatcher: ...
-
-class Dim3:
-    @property
-    def x(self) -> int: ...
-    @property
-    def y(self) -> int: ...
-    @property
-    def z(self) -> int: ...
+@type_check_only
+class _JitDecorator(Protocol):
+    def __call__(self, function: Callable[_P, _R], /) -> CUDADispatcher[_P, _R]: ...
 
 @overload
-def jit(function: Callable[P, R], /) -> CUDADispatcher: ...
+def jit(func_or_sig: Callable[_P, _R], /) -> CUDADispatcher[_P, _R]: ...
 @overload
 def jit(
     *,
-    device: Literal[True],
-    inline: Literal["always", "never"] | bool = ...,
+    device: bool = False,
+    inline: Literal["always", "never"] | bool = "never",
+    forceinline: bool = False,
+    debug: bool | None = None,
+    opt: bool | None = None,
+    lineinfo: bool = False,
+    cache: bool = False,
+    launch_bounds: tuple[int, int] | int | None = None,
     fastmath: bool = ...,
-    forceinline: bool = ...,
-    cache: bool = ...,
-    debug: bool = ...,
-    lineinfo: bool = ...,
-    opt: bool = ...,
-) -> DeviceDecorator: ...
-@overload
-def jit(
-    *,
-    fastmath: bool = ...,
-    cache: bool = ...,
-    debug: bool = ...,
-    lineinfo: bool = ...,
-    opt: bool = ...,
-    launch_bounds: tuple[int, int] | int | None = ...,
-) -> KernelDecorator: ...
+) -> _JitDecorator: ...
 
 class local:
     @staticmethod
-    def array(shape: int, dtype: type[ElementT] | np.dtype[ElementT]) -> np.ndarray[tuple[int], np.dtype[ElementT]]: ...
+    def array(
+        shape: int, dtype: type[_ElementT] | np.dtype[_ElementT]
+    ) -> np.ndarray[tuple[int], np.dtype[_ElementT]]: ...
 
 class shared:
     @staticmethod
-    def array(shape: int, dtype: type[ElementT] | np.dtype[ElementT]) -> np.ndarray[tuple[int], np.dtype[ElementT]]: ...
+    def array(
+        shape: int, dtype: type[_ElementT] | np.dtype[_ElementT]
+    ) -> np.ndarray[tuple[int], np.dtype[_ElementT]]: ...
 
-blockIdx: Dim3
-blockDim: Dim3
-gridDim: Dim3
-threadIdx: Dim3
+@type_check_only
+class _Dim3(Protocol):
+    @property
+    def x(self) -> int: ...
 
-def fma(a: R, b: R, c: R, /) -> R: ...
+blockDim: _Dim3
+blockIdx: _Dim3
+threadIdx: _Dim3
+
 def grid(ndim: Literal[1], /) -> int: ...
 def is_available() -> bool: ...

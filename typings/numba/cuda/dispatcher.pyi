@@ -1,1 +1,10 @@
-class CUDADispatcher: ...
+from typing import Generic, ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_R_co = TypeVar("_R_co", covariant=True)
+
+class CUDADispatcher(Generic[_P, _R_co]):
+    """A device function, called like the one it was made from; or a kernel, called after its launch configuration."""
+
+    __name__: str
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R_co: ...
