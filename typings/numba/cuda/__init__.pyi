@@ -1,4 +1,4 @@
-"""The parts of numba-cuda and of its simulator that cubie.targets uses; a device function keeps its body's signature."""
+"""The parts of numba-cuda and its simulator that cubie.targets uses; a device function keeps its body's signature."""
 
 from collections.abc import Callable
 from typing import Literal, ParamSpec, Protocol, TypeVar, overload, type_check_only
