@@ -1,0 +1,1 @@
+"""Whole batches: inputs of every run, kernels over all of them, and their results."""

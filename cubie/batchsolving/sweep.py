@@ -1,0 +1,165 @@
+"""Every run's initial values and parameters, from what the user gave."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Final, Literal, TypeAlias, final, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from cubie._types import FloatPrecision
+from cubie.batchsolving.arrays import FloatArray, InputsLike, Table, check_finite, float_array
+from cubie.batchsolving.system_interface import SystemInterface, unknown_name
+from cubie.memory.mem_manager import check_fits
+
+Sweep: TypeAlias = Literal["paired", "product"]
+SWEEPS: Final[tuple[str, ...]] = get_args(Sweep)
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Inputs:
+    """Initial values and parameters of all runs; input i of run r is ``values[offsets[i] + strides[i] * r]``.
+
+    Inputs are the states, then the parameters, as declared. Only those that differ between runs take a value per run.
+    """
+
+    n_runs: int
+    values: FloatArray
+    """Shape (n_values,), in the precision of the solve."""
+    offsets: npt.NDArray[np.int64]
+    """Shape (n_inputs,): where each input's values start."""
+    strides: npt.NDArray[np.int64]
+    """Shape (n_inputs,): 0 for one value shared by all runs, 1 for a value per run."""
+    coordinates: dict[str, FloatArray]
+    """What was given as an array, shape (n_runs,) each, as declared. The initial values of x are named ``"x(t0)"``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Column:
+    """The values one input was given: shape () for all runs, or (n,)."""
+
+    label: str
+    array: FloatArray
+    axis: str
+    """Columns of one axis are paired; different axes are crossed."""
+
+
+def make_inputs(
+    interface: SystemInterface,
+    y0: InputsLike | None,
+    parameters: InputsLike | None,
+    sweep: Sweep,
+    precision: FloatPrecision,
+) -> Inputs:
+    """Lay out the inputs of all runs.
+
+    ``"paired"`` follows NumPy's broadcasting: arrays of one length, or of length 1, or single numbers. ``"product"``
+    crosses all arrays, in declared order whatever the order of the mapping, the last one varying fastest; a table or a
+    2-D array is one axis of the product.
+
+    Raises
+    ------
+    UnknownNameError: if a name is none of the system's.
+    TypeError: if values are not real numbers.
+    ValueError: if shapes do not fit, a value is not finite, or there is no run.
+    """
+    if sweep not in SWEEPS:
+        raise unknown_name(sweep, SWEEPS, "sweep")
+    given = dict(sorted([*_columns(interface, "y0", y0, sweep), *_columns(interface, "parameters", parameters, sweep)]))
+    lengths = _axis_lengths(given)
+    n_runs = math.prod(lengths.values())
+    swept = [position in given and given[position].array.size > 1 for position in range(len(interface.inputs))]
+    stops = list(accumulate(n_runs if varies else 1 for varies in swept))
+    check_fits((stops[-1],), precision, "the values of the sweep")
+    values = np.empty(stops[-1], dtype=precision)
+    parts = np.split(values, stops[:-1])
+    for position, default in enumerate(interface.defaults):
+        column = given.get(position, _Column(f"the default of {interface.inputs[position]!r}", np.asarray(default), ""))
+        _fill(parts[position], column, lengths if swept[position] else {})
+    return Inputs(
+        n_runs=n_runs,
+        values=values,
+        offsets=np.array([0, *stops[:-1]], dtype=np.int64),
+        strides=np.array(swept, dtype=np.int64),
+        coordinates={
+            _coordinate_name(interface, position): np.broadcast_to(parts[position], n_runs)
+            for position, column in given.items()
+            if column.array.ndim == 1
+        },
+    )
+
+
+def _columns(
+    interface: SystemInterface, argument: str, given: InputsLike | None, sweep: Sweep
+) -> Iterator[tuple[int, _Column]]:
+    """Yield each input that `given` names, by position among the inputs, with its values."""
+    is_y0 = argument == "y0"
+    index = interface.state_index if is_y0 else interface.parameter_index
+    for name, values in _named_values(given, interface.states if is_y0 else interface.parameters, argument):
+        label = f"{argument}[{name!r}]"
+        position = index(name)
+        array = float_array(values, label)
+        if array.ndim > 1:
+            raise ValueError(f"{label} must be a number or a 1-D array over runs, got shape {array.shape}. Flatten it.")
+        if array.size == 0:
+            raise ValueError(f"{label} must hold at least one value, got none. A batch needs at least one run.")
+        axis = "" if sweep == "paired" else label if isinstance(given, Mapping) else argument
+        yield position, _Column(label, array, axis)
+
+
+def _named_values(given: InputsLike | None, names: tuple[str, ...], argument: str) -> Iterator[tuple[str, object]]:
+    """Yield what was given for each name; values by position get their names."""
+    if given is None:
+        return
+    if isinstance(given, Mapping):
+        yield from given.items()
+    elif isinstance(given, Table):
+        for column in given.columns:
+            yield str(column), given[str(column)] if column in names else None
+    else:
+        yield from zip(names, _rows(float_array(given, argument), names, argument), strict=True)
+
+
+def _rows(array: FloatArray, names: tuple[str, ...], argument: str) -> list[FloatArray]:
+    """Split values by position, shape (n,) or (n, n_runs), into one array for each name."""
+    n = len(names)
+    if array.ndim in (1, 2) and array.shape[0] == n:
+        return [np.asarray(row) for row in array]
+    hint = f"Give values by name instead, as {argument}={{{names[0]!r}: ...}}." if names else "The system has none."
+    if array.ndim == 2 and array.shape[1] == n:
+        hint = "Transpose it: runs come last."
+    raise ValueError(f"{argument} must have shape ({n},) or ({n}, n_runs), got {array.shape}. {hint}")
+
+
+def _axis_lengths(given: Mapping[int, _Column]) -> dict[str, int]:
+    """Return the number of values along each axis, in the order of its first input; no axis means one run."""
+    lengths: dict[str, int] = {}
+    longest: dict[str, str] = {}
+    for column in given.values():
+        n, axis = column.array.size, column.axis
+        if column.array.ndim == 0:
+            continue
+        if n > 1 and lengths.get(axis, 1) not in (1, n):
+            raise ValueError(
+                f"arrays of a paired sweep must have one length, got {lengths[axis]} values in {longest[axis]} and "
+                f"{n} in {column.label}. Use sweep='product' to combine every value with every other."
+            )
+        if n >= lengths.get(axis, 1):
+            lengths[axis], longest[axis] = n, column.label
+    return lengths
+
+
+def _fill(part: FloatArray, column: _Column, lengths: Mapping[str, int]) -> None:
+    """Write a column's values to its part of the packed values, repeated along the axes that are not its own."""
+    here = [length if axis == column.axis else 1 for axis, length in lengths.items()]
+    with np.errstate(over="ignore"):
+        part.reshape(tuple(lengths.values()) or (1,))[...] = column.array.reshape(here or [1])
+    check_finite(part, column.array, column.label)
+
+
+def _coordinate_name(interface: SystemInterface, position: int) -> str:
+    name = interface.inputs[position]
+    return f"{name}(t0)" if position < len(interface.states) else name
