@@ -54,7 +54,7 @@ class ToyVector:
     def __getitem__(self, index: int, /) -> Real: ...
     @overload
     def __getitem__(self, index: Span, /) -> "ToyVector": ...
-    def __getitem__(self, index: int | Span, /) -> "Real | ToyVector":
+    def __getitem__(self, index: "int | Span", /) -> "Real | ToyVector":
         if isinstance(index, slice):
             return ToyVector(self.values[index])
         value: Real = self.values[index]
