@@ -16,9 +16,15 @@ TYPINGS: Final = ROOT / "typings"
 
 def main() -> int:
     """Run stubtest over all of them; return its exit code."""
-    packages = sorted(path.name for path in TYPINGS.iterdir() if path.is_dir())
-    command = [sys.executable, "-m", "mypy.stubtest", *packages]
-    options = ["--ignore-missing-stub", "--concise", "--allowlist", str(TYPINGS / "allowlist.txt")]
+    roots = ("numba", "llvmlite", "cuda.core")
+    command = [sys.executable, "-m", "mypy.stubtest", *roots]
+    options = [
+        "--ignore-missing-stub",
+        "--ignore-disjoint-bases",
+        "--concise",
+        "--allowlist",
+        str(TYPINGS / "allowlist.txt"),
+    ]
     settings = {"MYPYPATH": str(TYPINGS), "NUMBA_ENABLE_CUDASIM": "0"}
     done = subprocess.run([*command, *options], cwd=ROOT, env={**os.environ, **settings}, check=False)
     return done.returncode

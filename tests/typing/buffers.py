@@ -32,5 +32,5 @@ def the_registry_takes_factories(factory: CUDAFactory[SettingsInstance, object],
     buffer_registry.register("a", "factory", 3, "shared", precision=precision)  # type: ignore[arg-type]  # not a factory
     buffer_registry.register("a", factory, 3, "everywhere", precision=precision)  # type: ignore[arg-type]  # no such place
     buffer_registry.update_buffer("a", factory, size=4, location="local")
-    buffer_registry.update_buffer("a", factory, sise=4)  # type: ignore[call-arg]  # misspelt
+    buffer_registry.update_buffer("a", factory, length=4)  # type: ignore[call-arg]  # no such field
     assert_type(buffer_registry.get_allocator("a", factory), AllocateFn)

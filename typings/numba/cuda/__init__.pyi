@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Literal, ParamSpec, Protocol, TypeVar, overload, type_check_only
 
 import numpy as np
+from numba.cuda.compiler import compile_ptx as compile_ptx
 from numba.cuda.dispatcher import CUDADispatcher
 
 _P = ParamSpec("_P")
