@@ -8,7 +8,7 @@ import numpy.typing as npt
 from typing_extensions import override
 
 from cubie.batchsolving.arrays import FloatArray
-from cubie.batchsolving.system_interface import unknown_name
+from cubie.batchsolving.system_interface import canonical, unknown_name
 from cubie.status import Status
 
 
@@ -45,6 +45,7 @@ class RunResult:
 
     def __getitem__(self, name: str) -> FloatArray:
         """Return one variable, shape (n_valid,)."""
+        name = canonical(name)
         if name not in self.variables:
             raise unknown_name(name, self.variables, "variable")
         values: FloatArray = self.y[self.variables.index(name)]

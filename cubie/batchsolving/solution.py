@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from cubie.batchsolving.arrays import FloatArray
 from cubie.batchsolving.run_result import RunResult
-from cubie.batchsolving.system_interface import unknown_name
+from cubie.batchsolving.system_interface import canonical, unknown_name
 from cubie.status import Status
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class Solution:
 
     def __getitem__(self, name: str) -> FloatArray:
         """Return one variable, shape (n_times, n_runs): a view into `y`."""
+        name = canonical(name)
         if name not in self.variables:
             hint = f" {name!r} was swept: see solution.coordinates." if name in self.coordinates else ""
             raise unknown_name(name, self.variables, "variable of the solution", hint)

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cubie._types import FloatPrecision
-from cubie.batchsolving.arrays import FloatArray, InputsLike, Table, check_finite, float_array
-from cubie.batchsolving.system_interface import SystemInterface, unknown_name
+from cubie.batchsolving.arrays import FloatArray, InputsLike, Table, check_finite, float_array, in_precision
+from cubie.batchsolving.system_interface import SystemInterface, canonical, unknown_name
 from cubie.memory.mem_manager import check_fits
 
 Sweep: TypeAlias = Literal["paired", "product"]
@@ -68,7 +68,8 @@ def make_inputs(
     """
     if sweep not in SWEEPS:
         raise unknown_name(sweep, SWEEPS, "sweep")
-    given = dict(sorted([*_columns(interface, "y0", y0, sweep), *_columns(interface, "parameters", parameters, sweep)]))
+    given = _columns(interface, "y0", y0, sweep) | _columns(interface, "parameters", parameters, sweep)
+    _check_complete(interface, given)
     lengths = _axis_lengths(given)
     n_runs = math.prod(lengths.values())
     swept = [position in given and given[position].array.size > 1 for position in range(len(interface.inputs))]
@@ -92,10 +93,9 @@ def make_inputs(
     )
 
 
-def _columns(
-    interface: SystemInterface, argument: str, given: InputsLike | None, sweep: Sweep
-) -> Iterator[tuple[int, _Column]]:
-    """Yield each input that `given` names, by position among the inputs, with its values."""
+def _columns(interface: SystemInterface, argument: str, given: InputsLike | None, sweep: Sweep) -> dict[int, _Column]:
+    """Return the values of each input that `given` names, by its position among the inputs, in that order."""
+    columns: dict[int, _Column] = {}
     is_y0 = argument == "y0"
     index = interface.state_index if is_y0 else interface.parameter_index
     for name, values in _named_values(given, interface.states if is_y0 else interface.parameters, argument):
@@ -106,8 +106,20 @@ def _columns(
             raise ValueError(f"{label} must be a number or a 1-D array over runs, got shape {array.shape}. Flatten it.")
         if array.size == 0:
             raise ValueError(f"{label} must hold at least one value, got none. A batch needs at least one run.")
+        if position in columns:
+            raise ValueError(f"{label} must be given once, got {columns[position].label} too. Remove one of them.")
         axis = "" if sweep == "paired" else label if isinstance(given, Mapping) else argument
-        yield position, _Column(label, array, axis)
+        columns[position] = _Column(label, array, axis)
+    return dict(sorted(columns.items()))
+
+
+def _check_complete(interface: SystemInterface, given: Mapping[int, _Column]) -> None:
+    """Raise if an input without a default was given no value."""
+    for position in np.flatnonzero(np.isnan(interface.defaults)).tolist():
+        if position not in given:
+            argument = "y0" if position < len(interface.states) else "parameters"
+            name = interface.inputs[position]
+            raise ValueError(f"{argument} must give {name!r}, which has no default. Pass {argument}={{{name!r}: ...}}.")
 
 
 def _named_values(given: InputsLike | None, names: tuple[str, ...], argument: str) -> Iterator[tuple[str, object]]:
@@ -118,7 +130,7 @@ def _named_values(given: InputsLike | None, names: tuple[str, ...], argument: st
         yield from given.items()
     elif isinstance(given, Table):
         for column in given.columns:
-            yield str(column), given[str(column)] if column in names else None
+            yield str(column), given[str(column)] if canonical(column) in names else None
     else:
         yield from zip(names, _rows(float_array(given, argument), names, argument), strict=True)
 
@@ -154,10 +166,10 @@ def _axis_lengths(given: Mapping[int, _Column]) -> dict[str, int]:
 
 def _fill(part: FloatArray, column: _Column, lengths: Mapping[str, int]) -> None:
     """Write a column's values to its part of the packed values, repeated along the axes that are not its own."""
+    rounded = in_precision(column.array, np.float32) if part.dtype == np.float32 else column.array
+    check_finite(rounded, column.array, column.label)
     here = [length if axis == column.axis else 1 for axis, length in lengths.items()]
-    with np.errstate(over="ignore"):
-        part.reshape(tuple(lengths.values()) or (1,))[...] = column.array.reshape(here or [1])
-    check_finite(part, column.array, column.label)
+    part.reshape(tuple(lengths.values()) or (1,))[...] = rounded.reshape(here or [1])
 
 
 def _coordinate_name(interface: SystemInterface, position: int) -> str:

@@ -1,5 +1,6 @@
 """From the user's names to the positions that kernels use, and back."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, final
@@ -15,7 +16,7 @@ class UnknownNameError(LookupError):
 
 
 class NamedSystem(Protocol):
-    """What a sweep needs to know of an ODE system: names in the order of declaration, and default values."""
+    """What a sweep needs to know of an ODE system: names as declared, and defaults, NaN where a solve must give one."""
 
     @property
     def name(self) -> str: ...
@@ -27,6 +28,8 @@ class NamedSystem(Protocol):
     def parameters(self) -> tuple[str, ...]: ...
     @property
     def parameter_defaults(self) -> tuple[float, ...]: ...
+    @property
+    def constants(self) -> tuple[tuple[str, float], ...]: ...
     @property
     def observables(self) -> tuple[str, ...]: ...
 
@@ -50,6 +53,7 @@ class SystemInterface:
         self.states: Final = system.states
         self.parameters: Final = system.parameters
         self.observables: Final = system.observables
+        self.constants: Final = tuple(name for name, _ in system.constants)
         self.inputs: Final = self.states + self.parameters
         """Inputs of a run in the order of `Inputs.offsets`: initial states, then parameters, as declared."""
         self.defaults: Final[npt.NDArray[np.float64]] = np.array(
@@ -59,6 +63,7 @@ class SystemInterface:
 
     def state_index(self, name: str) -> int:
         """Return the position of state `name` among the inputs."""
+        name = canonical(name)
         if name in self.states:
             return self._positions[name]
         hint = f" {name!r} is a parameter: give it in parameters." if name in self.parameters else ""
@@ -66,9 +71,12 @@ class SystemInterface:
 
     def parameter_index(self, name: str) -> int:
         """Return the position of parameter `name` among the inputs."""
+        name = canonical(name)
         if name in self.parameters:
             return self._positions[name]
         hint = f" {name!r} is a state: give its initial value in y0." if name in self.states else ""
+        if name in self.constants:
+            hint = f" {name!r} is a constant, compiled in: declare it as a parameter to sweep it."
         raise unknown_name(name, self.parameters, "parameter", hint)
 
     def saved_variables(self, save: str | Sequence[str] | None) -> SavedVariables:
@@ -81,7 +89,7 @@ class SystemInterface:
         """
         if save is None:
             return SavedVariables(self.states, tuple(range(len(self.states))))
-        names = (save,) if isinstance(save, str) else tuple(save)
+        names = tuple(canonical(name) for name in ((save,) if isinstance(save, str) else save))
         if not names:
             raise ValueError("save must name at least one state or observable, got none. Leave it out for all states.")
         repeated = sorted({name for name in names if names.count(name) > 1})
@@ -95,6 +103,11 @@ class SystemInterface:
             return saveable.index(name)
         hint = f" {name!r} is a parameter: see solution.coordinates." if name in self.parameters else ""
         raise unknown_name(name, saveable, "state or observable in save", hint)
+
+
+def canonical(name: object) -> str:
+    """Return a name as Python reads it in source text, so that two spellings of one character are one name."""
+    return unicodedata.normalize("NFKC", str(name))
 
 
 def unknown_name(name: object, known: Iterable[str], kind: str, hint: str = "") -> UnknownNameError:

@@ -10,7 +10,7 @@ import numpy as np
 
 from cubie._types import FloatPrecision
 from cubie.batchsolving.arrays import FloatArray, SupportsArray, Values, check_finite, float_array, in_precision
-from cubie.batchsolving.system_interface import unknown_name
+from cubie.batchsolving.system_interface import canonical, unknown_name
 
 DEFAULT_RTOL: Final = 1e-6
 DEFAULT_ATOL: Final = 1e-9
@@ -83,6 +83,7 @@ def _per_state(name: str, given: ToleranceLike, default: float, states: tuple[st
     if isinstance(given, Mapping):
         values = np.full(len(states), default)
         for state, value in given.items():
+            state = canonical(state)
             if state not in states:
                 raise unknown_name(state, states, f"state in {name}")
             number = float_array(value, f"{name}[{state!r}]")

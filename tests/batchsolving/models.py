@@ -15,6 +15,7 @@ class Names:
     state_defaults: tuple[float, ...]
     parameters: tuple[str, ...] = ()
     parameter_defaults: tuple[float, ...] = ()
+    constants: tuple[tuple[str, float], ...] = ()
     observables: tuple[str, ...] = ()
 
 
@@ -24,6 +25,7 @@ LORENZ: Final = Names(
     state_defaults=(1.0, 2.0, 3.0),
     parameters=("sigma", "rho", "beta"),
     parameter_defaults=(10.0, 21.0, 2.5),
+    constants=(("gravity", 9.81),),
     observables=("energy",),
 )
 INTERFACE: Final = SystemInterface(LORENZ)

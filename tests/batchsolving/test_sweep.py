@@ -11,9 +11,9 @@ import xarray as xr
 from cubie._types import FloatPrecision
 from cubie.batchsolving.arrays import InputsLike
 from cubie.batchsolving.sweep import Inputs, Sweep, make_inputs
-from cubie.batchsolving.system_interface import UnknownNameError
+from cubie.batchsolving.system_interface import SystemInterface, UnknownNameError
 from cubie.memory.mem_manager import OutputTooLargeError
-from tests.batchsolving.models import DECAY, INTERFACE
+from tests.batchsolving.models import DECAY, INTERFACE, Names
 
 
 def inputs(
@@ -141,6 +141,8 @@ def test_values_that_are_not_finite_are_refused_with_their_place(bad: float) -> 
         inputs(None, {"rho": [0.0, 1.0, bad]})
     with pytest.raises(ValueError, match=r"y0\['x'\] must be finite, got"):
         inputs({"x": bad})
+    with pytest.raises(ValueError, match=r"parameters\['rho'\]\[1\] must be finite, got"):
+        inputs({"x": [1, 2, 3]}, {"rho": [0.0, bad]}, "product")
 
 
 def test_values_too_large_for_float32_are_refused() -> None:
@@ -207,6 +209,31 @@ def test_unknown_names_are_refused_not_made_parameters(sweep: Sweep) -> None:
         inputs(None, pd.DataFrame({"rhos": [1.0]}), sweep)
     with pytest.raises(UnknownNameError, match="unknown parameter: '0'"):
         inputs(None, pd.DataFrame([[1.0]]), sweep)
+
+
+def test_a_constant_is_told_from_a_misspelt_parameter() -> None:
+    with pytest.raises(UnknownNameError, match="'gravity' is a constant, compiled in: declare it as a parameter"):
+        inputs(None, {"gravity": 1.0})
+
+
+def test_names_are_read_as_python_reads_them() -> None:
+    micro, mu = "\N{MICRO SIGN}", "\N{GREEK SMALL LETTER MU}"
+    names = SystemInterface(Names(name="m", states=(mu,), state_defaults=(0.0,)))
+    assert table(make_inputs(names, {micro: 3.0}, None, "paired", np.float64)).tolist() == [[3.0]]
+    assert table(make_inputs(names, pd.DataFrame({micro: [3.0]}), None, "paired", np.float64)).tolist() == [[3.0]]
+    with pytest.raises(ValueError, match="must be given once"):
+        make_inputs(names, {micro: 3.0, mu: 4.0}, None, "paired", np.float64)
+
+
+def test_an_input_without_a_default_must_be_given() -> None:
+    names = Names(
+        name="m", states=("x",), state_defaults=(math.nan,), parameters=("k",), parameter_defaults=(math.nan,)
+    )
+    with pytest.raises(ValueError, match=r"y0 must give 'x', which has no default\. Pass y0=\{'x'"):
+        make_inputs(SystemInterface(names), None, {"k": 1.0}, "paired", np.float64)
+    with pytest.raises(ValueError, match=r"parameters must give 'k', which has no default"):
+        make_inputs(SystemInterface(names), [1.0], None, "paired", np.float64)
+    assert make_inputs(SystemInterface(names), [1.0], [2.0], "paired", np.float64).values.tolist() == [1.0, 2.0]
 
 
 def test_an_unknown_kind_of_sweep_is_answered_with_the_nearest() -> None:
