@@ -9,7 +9,7 @@ from hypothesis.strategies import SearchStrategy
 T = TypeVar("T")
 
 
-def given(strategy: SearchStrategy[T], *, examples: int = 150) -> Callable[[Callable[[T], None]], Callable[[], None]]:
+def given(strategy: SearchStrategy[T], *, examples: int = 100) -> Callable[[Callable[[T], None]], Callable[[], None]]:
     """Run a test of one argument on values of `strategy`.
 
     Parameters
