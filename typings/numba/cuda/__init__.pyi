@@ -3,13 +3,17 @@
 from collections.abc import Callable
 from typing import Literal, ParamSpec, Protocol, TypeVar, overload, type_check_only
 
-import numpy as np
+from numba.cuda.api import device_array as device_array
+from numba.cuda.api import event as event
+from numba.cuda.api import to_device as to_device
 from numba.cuda.compiler import compile_ptx as compile_ptx
+from numba.cuda.cudadrv.devices import gpus as gpus
+from numba.cuda.cudadrv.driver import Context
+from numba.cuda.cudadrv.driver import event_elapsed_time as event_elapsed_time
 from numba.cuda.dispatcher import CUDADispatcher
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_ElementT = TypeVar("_ElementT", bound=np.float32 | np.float64 | np.int32)
 
 @type_check_only
 class _JitDecorator(Protocol):
@@ -31,17 +35,23 @@ def jit(
     fastmath: bool = ...,
 ) -> _JitDecorator: ...
 
+@type_check_only
+class _DeviceArray(Protocol):
+    """An array of device code; what it holds is known to numba's typing, not to Python's."""
+
+    @overload
+    def __getitem__(self, index: int, /) -> object: ...
+    @overload
+    def __getitem__(self, index: slice[int, int, None], /) -> _DeviceArray: ...
+    def __setitem__(self, index: int, value: object, /) -> None: ...
+
 class local:
     @staticmethod
-    def array(
-        shape: int, dtype: type[_ElementT] | np.dtype[_ElementT]
-    ) -> np.ndarray[tuple[int], np.dtype[_ElementT]]: ...
+    def array(shape: int, dtype: object) -> _DeviceArray: ...
 
 class shared:
     @staticmethod
-    def array(
-        shape: int, dtype: type[_ElementT] | np.dtype[_ElementT]
-    ) -> np.ndarray[tuple[int], np.dtype[_ElementT]]: ...
+    def array(shape: int, dtype: object) -> _DeviceArray: ...
 
 @type_check_only
 class _Dim3(Protocol):
@@ -52,5 +62,6 @@ blockDim: _Dim3
 blockIdx: _Dim3
 threadIdx: _Dim3
 
+def current_context(devnum: int | None = None) -> Context: ...
 def grid(ndim: Literal[1], /) -> int: ...
 def is_available() -> bool: ...
