@@ -48,7 +48,7 @@ class BufferRow:
             return f"inside {self.inside}"
         words = ["kept"] if self.kept else []
         if self.aliases is not None:
-            words.append(f"own storage, not in {self.aliases}")
+            words.append(f"own storage, not inside {self.aliases}")
         return ", ".join(words)
 
     def cells(self, indent: str) -> tuple[str, ...]:

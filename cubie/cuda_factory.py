@@ -195,8 +195,15 @@ class CUDAFactory(ABC, Generic[SettingsT, FunctionT_co]):
             raise UnknownBufferError(f"{type(self).__name__} has no child '{name}'.{nearest(name, self._children)}")
         return buffer_registry.get_child_allocators(name, self, self._children[name])
 
+    def configure(self, settings: SettingsT) -> None:
+        """Go by `settings` from now on and register the buffers they need, all or nothing; equal ones change nothing."""
+        if settings != self._settings:
+            buffer_registry.declare(self, self.buffers(settings))
+            self._settings = settings
+            self._build = None
+
     def _update(self, changes: Mapping[str, object]) -> None:
-        """Replace some settings, all or nothing, and register the buffers that the new ones need.
+        """Replace some settings, all or nothing.
 
         Raises
         ------
@@ -205,11 +212,6 @@ class CUDAFactory(ABC, Generic[SettingsT, FunctionT_co]):
         known = list(self._settings.__dataclass_fields__)
         for name in changes:
             if name not in known:
-                raise UnknownSettingError(
-                    f"{type(self).__name__} has no setting '{name}'.{nearest(name, known) or f' It has {known}.'}"
-                )
-        settings = replace(self._settings, **changes)
-        if settings != self._settings:
-            buffer_registry.declare(self, self.buffers(settings))
-            self._settings = settings
-            self._build = None
+                offer = nearest(name, known) or f" It has {', '.join(known)}."
+                raise UnknownSettingError(f"{type(self).__name__} has no setting '{name}'.{offer}")
+        self.configure(replace(self._settings, **changes))
