@@ -7,7 +7,7 @@ thread, a vector in a SIMD lane group, a NumPy array in the reference target. De
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, final
+from typing import Final, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, final, overload
 
 import numpy as np
 
@@ -74,7 +74,10 @@ StatusBits: TypeAlias = Count
 class Vector(Protocol):
     """A small array of per-run values: `v[i]` is the i-th value of every run at once; `i` is never itself per-run."""
 
+    @overload
     def __getitem__(self, index: int, /) -> Real: ...
+    @overload
+    def __getitem__(self, part: Span, /) -> "Vector": ...
     def __setitem__(self, index: int, value: "Real | Scalar", /) -> None: ...
 
 
@@ -114,6 +117,12 @@ class DeviceFunction(Protocol[P, R_co]):
     """A compiled (or, in the reference target, plain) function with the signature of the Python one it was made from."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
+
+
+class RateFn(Protocol):
+    """Write a system's rates ``out = f(t, y)``, or its observables, for the given parameters and drivers."""
+
+    def __call__(self, t: Real, y: Vector, parameters: Vector, drivers: Vector, out: Vector) -> None: ...
 
 
 class AllocateFn(Protocol):

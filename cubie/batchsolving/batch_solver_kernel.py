@@ -1,0 +1,141 @@
+"""The kernel of a batch: compiled once for a run's code, launched for any values, times, tolerances and number of runs."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import override
+
+from cubie._types import Location
+from cubie.batchsolving.arrays import FloatArray
+from cubie.batchsolving.schedule import Schedule
+from cubie.batchsolving.sweep import Inputs
+from cubie.batchsolving.tolerances import Tolerances
+from cubie.buffer_registry import BufferEntry, buffer_registry
+from cubie.cuda_factory import CUDAFactory
+from cubie.integrators.loops.ode_loop_config import N_OUTPUTS, LoopArguments, loop_arguments
+from cubie.integrators.single_integrator_run import RunSettings, SingleIntegratorRun
+from cubie.memory.mem_manager import check_output_fits, plan_chunks
+from cubie.targets.base import Kernel, KernelLayout, LaunchStatistics, Target
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepLimits:
+    """Bounds on the steps of every run: lengths in the units of t, None for what the loop finds itself."""
+
+    first_step: float | None
+    max_step: float | None
+    max_steps: int
+
+
+@final
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class BatchResult:
+    """What a launch wrote: `saved` (n_saves, n_saved, n_runs), `t_final` (n_runs,), `counts` (3, n_runs)."""
+
+    saved: FloatArray
+    t_final: npt.NDArray[np.float64]
+    counts: npt.NDArray[np.int32]
+    launch: LaunchStatistics
+
+
+class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
+    """Integrates batches of one system with one method.
+
+    Parameters
+    ----------
+    buffers : locations by path below the loop, such as ``{"step.stage_rates": "shared"}``.
+    """
+
+    def __init__(self, settings: RunSettings, *, target: Target, buffers: dict[str, Location]) -> None:
+        super().__init__(settings, target=target)
+        self.run = self.adopt("run", SingleIntegratorRun(settings, target=target))
+        for path, location in buffers.items():
+            buffer_registry.relocate(self.run.loop, path, location)
+        self.n_compilations = 0
+
+    @staticmethod
+    @override
+    def buffers(settings: RunSettings) -> tuple[BufferEntry, ...]:
+        """None of its own: all memory is the run's."""
+        return ()
+
+    def configure_run(self, settings: RunSettings) -> None:
+        """Go by `settings`, the run's parts too."""
+        self.run.configure_run(settings)
+        self.configure(settings)
+
+    @override
+    def build(self) -> Kernel:
+        precision = self.settings.precision
+        layout = KernelLayout(
+            name=self.settings.system.name,
+            group=LoopArguments,
+            arguments=loop_arguments(precision),
+            n_outputs=N_OUTPUTS,
+            n_shared=self.shared_buffer_size,
+            shared_precision=precision,
+            n_persistent=self.persistent_local_buffer_size,
+            persistent_precision=precision,
+        )
+        self.n_compilations += 1
+        return self.target.kernel(self.run.device_function, layout)
+
+    def solve(
+        self,
+        inputs: Inputs,
+        schedule: Schedule,
+        tolerances: Tolerances,
+        limits: StepLimits,
+        progress: Callable[[int], None] | None,
+    ) -> BatchResult:
+        """Integrate all runs.
+
+        Raises
+        ------
+        OutputTooLargeError: if the output exceeds the free memory.
+        """
+        n_saves, n_runs, precision = schedule.save_times.size, inputs.n_runs, self.settings.precision
+        shape = (n_saves, len(self.settings.saved), n_runs)
+        check_output_fits(shape, precision)
+        n_time_rows = 1 + self.run.loop.settings.compensated
+        saved, final_time, counts = (
+            np.empty(shape, precision),
+            np.empty((n_time_rows, n_runs), precision),
+            np.empty((3, n_runs), np.int32),
+        )
+        kernel = self.device_function
+        chunks = [(0, n_runs)]
+        if kernel.free_bytes is not None:
+            bytes_per_run = (saved.nbytes + final_time.nbytes + counts.nbytes) // n_runs
+            chunks = plan_chunks(n_runs, bytes_per_run, kernel.free_bytes - inputs.values.nbytes)
+        arguments = [
+            inputs.values,
+            inputs.offsets,
+            inputs.strides,
+            schedule.packed(precision),
+            np.concatenate([tolerances.rtol, tolerances.atol]),
+            float(tolerances.rtol[0]),
+            float(tolerances.atol[0]),
+            n_saves,
+            schedule.n_initial,
+            *self._steps(schedule, limits),
+        ]
+        launch = kernel.launch(arguments, [saved, final_time, counts], chunks, progress)
+        return BatchResult(saved=saved, t_final=final_time.sum(axis=0, dtype=np.float64), counts=counts, launch=launch)
+
+    def _steps(self, schedule: Schedule, limits: StepLimits) -> tuple[int, float, float, float, float]:
+        """Return max_steps, direction, the first step and what its rounding left, and the longest step.
+
+        Steps of fixed length are shortened evenly, so that a whole number of them fills the span.
+        """
+        span, first, rest, n_steps = abs(schedule.t_end - schedule.t0), limits.first_step or 0.0, 0.0, limits.max_steps
+        if not self.settings.controller.is_adaptive:
+            n_steps = max(1, math.ceil(span / first * (1 - 1e-12)))
+            first = span / n_steps
+            rest = first - float(self.settings.precision(first))
+        return n_steps, float(schedule.direction), first, rest, limits.max_step or math.inf

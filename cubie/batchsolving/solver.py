@@ -1,0 +1,243 @@
+"""The public face: `solve_ivp` for one sweep, `Solver` to keep what was compiled."""
+
+import time
+from collections.abc import Mapping
+from typing import Final, final
+
+from typing_extensions import Unpack, override
+
+from cubie.batchsolving.arrays import InputsLike
+from cubie.batchsolving.batch_solver_kernel import BatchSolverKernel
+from cubie.batchsolving.progress import progress_bar
+from cubie.batchsolving.schedule import make_schedule
+from cubie.batchsolving.solution import Solution
+from cubie.batchsolving.solver_settings import SolverOptions, SolverSettings, Times, changed, checked
+from cubie.batchsolving.sweep import make_inputs
+from cubie.batchsolving.system_interface import SystemInterface
+from cubie.batchsolving.tolerances import make_tolerances
+from cubie.buffer_registry import buffer_registry
+from cubie.buffer_report import BufferReport
+from cubie.integrators.single_integrator_run import RunSettings
+from cubie.odesystems.create import create_ode_system
+from cubie.odesystems.ode_system import ODESystem
+from cubie.targets.devices import Device, make_target
+
+
+@final
+class Solver:
+    """Integrates sweeps of one system, and keeps what it has compiled.
+
+    Values, tolerances, times and the number of runs never compile anything; method, controller, precision, saved variables and device do,
+    once. A solver pickles by its system and settings.
+
+    Parameters
+    ----------
+    system : the model.
+    settings : as in `solve_ivp`.
+
+    Raises
+    ------
+    TypeError, ValueError, LookupError: if a setting is unknown or makes no sense; the text says what to do.
+    """
+
+    def __init__(self, system: ODESystem, **settings: Unpack[SolverOptions]) -> None:
+        if not isinstance(system, ODESystem):
+            raise TypeError(
+                f"system must be an ODESystem, got {type(system).__name__}. Make one with cubie.create_ode_system(...)."
+            )
+        self.system: Final = system
+        self._interface: Final = SystemInterface(system)
+        self._kernels: dict[tuple[bool, bool], BatchSolverKernel] = {}
+        self._go_by(changed(SolverSettings(), settings))
+
+    @property
+    def settings(self) -> SolverSettings:
+        """The settings that the next solve goes by."""
+        return self._settings
+
+    @property
+    def device(self) -> Device:
+        """The processor that integrates."""
+        return self._meant.device
+
+    @property
+    def n_compilations(self) -> int:
+        """How many kernels have been built so far."""
+        return sum(kernel.n_compilations for kernel in self._kernels.values())
+
+    def update(self, **changes: Unpack[SolverOptions]) -> None:
+        """Replace some settings, all or nothing; the next solve compiles only what they touch."""
+        before = self._meant
+        self._go_by(changed(self._settings, changes))
+        if (before.device, before.buffers) != (self._meant.device, self._meant.buffers):
+            self._kernels.clear()
+        for (dense, scalar), kernel in self._kernels.items():
+            kernel.configure_run(self._run_settings(dense=dense, scalar_tolerances=scalar))
+
+    def compile(self, *, dense: bool = False) -> None:
+        """Build the kernel now, for saves at the ends of the span only, or `dense` for saves between them."""
+        scalar = make_tolerances(
+            self._settings.rtol, self._settings.atol, self.system.states, self._meant.precision
+        ).scalar
+        self._kernel(dense=dense, scalar_tolerances=scalar).device_function
+
+    def report(self, *, dense: bool = False) -> BufferReport:
+        """Tell where every working array of a run stands; paths below "loop" are what `buffers` takes."""
+        return buffer_registry.report(self._kernel(dense=dense, scalar_tolerances=True).run.loop)
+
+    def solve(
+        self,
+        t_span: Times,
+        y0: InputsLike | None = None,
+        parameters: InputsLike | None = None,
+        *,
+        t_eval: Times | None = None,
+        save_every: float | None = None,
+        progress: bool = False,
+    ) -> Solution:
+        """Integrate one sweep; see `solve_ivp`."""
+        begin = time.perf_counter()
+        settings, precision = self._settings, self._meant.precision
+        schedule = make_schedule(t_span, t_eval, save_every, precision)
+        inputs = make_inputs(self._interface, y0, parameters, settings.sweep, precision)
+        tolerances = make_tolerances(settings.rtol, settings.atol, self.system.states, precision)
+        kernel = self._kernel(dense=schedule.dense, scalar_tolerances=tolerances.scalar)
+        compiled = time.perf_counter()
+        kernel.device_function  # noqa: B018  # compiles
+        solving = time.perf_counter()
+        with progress_bar(inputs.n_runs, self.system.name, shown=progress) as tell:
+            result = kernel.solve(inputs, schedule, tolerances, self._meant.limits, tell)
+        end = time.perf_counter()
+        return Solution(
+            system=self.system.name,
+            t=schedule.save_times,
+            y=result.saved,
+            variables=self._saved.names,
+            status=result.counts[0],
+            t_final=result.t_final,
+            n_steps=result.counts[1],
+            n_rejected=result.counts[2],
+            coordinates=inputs.coordinates,
+            method=self._meant.tableau.name,
+            device=self._meant.device.name,
+            timings={
+                "total": end - begin,
+                "compile": solving - compiled,
+                "solve": end - solving,
+                "kernel": result.launch.kernel,
+            },
+        )
+
+    @override
+    def __repr__(self) -> str:
+        s = self._settings
+        return f"<Solver of {self.system.name!r}: {self._meant.tableau.name}, {self._meant.law.name} control, {s.precision}, on {self._meant.device.name}>"
+
+    @override
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore, (self.system, self._settings)
+
+    def _go_by(self, settings: SolverSettings) -> None:
+        """Check the settings, then go by them."""
+        meant = checked(settings)
+        saved = self._interface.saved_variables(settings.save)
+        make_tolerances(settings.rtol, settings.atol, self.system.states, meant.precision)
+        self._settings, self._meant, self._saved = settings, meant, saved
+
+    def _run_settings(self, *, dense: bool, scalar_tolerances: bool) -> RunSettings:
+        return RunSettings(
+            system=self.system,
+            method=self._meant.tableau,
+            controller=self._meant.law,
+            precision=self._meant.precision,
+            saved=self._saved.indices,
+            dense=dense,
+            scalar_tolerances=scalar_tolerances,
+        )
+
+    def _kernel(self, *, dense: bool, scalar_tolerances: bool) -> BatchSolverKernel:
+        key = (dense, scalar_tolerances)
+        if key not in self._kernels:
+            settings = self._run_settings(dense=dense, scalar_tolerances=scalar_tolerances)
+            self._kernels[key] = BatchSolverKernel(
+                settings, target=make_target(self._meant.device), buffers=self._meant.buffers
+            )
+        return self._kernels[key]
+
+
+def _restore(system: ODESystem, settings: SolverSettings) -> Solver:
+    """Make the solver that was pickled."""
+    solver = Solver(system)
+    solver._go_by(settings)
+    return solver
+
+
+def _system_of(equations: str, y0: InputsLike | None, parameters: InputsLike | None) -> ODESystem:
+    """Make the system of raw equations, whose states and parameters are the names that values were given for."""
+    for argument, values in (("y0", y0), ("parameters", parameters)):
+        if values is not None and not isinstance(values, Mapping):
+            raise TypeError(
+                f"{argument} must map names to values when equations are given, got {type(values).__name__}. "
+                "Write {'x': 1.0}, or make the system first with cubie.create_ode_system(...)."
+            )
+    states = list(y0) if isinstance(y0, Mapping) else None
+    return create_ode_system(
+        equations, states=states, parameters=list(parameters) if isinstance(parameters, Mapping) else None
+    )
+
+
+def solve_ivp(
+    system: ODESystem | str,
+    t_span: Times,
+    y0: InputsLike | None = None,
+    parameters: InputsLike | None = None,
+    *,
+    t_eval: Times | None = None,
+    save_every: float | None = None,
+    progress: bool = False,
+    **settings: Unpack[SolverOptions],
+) -> Solution:
+    """Integrate an initial value problem for every run of a sweep.
+
+    Parameters
+    ----------
+    system : an `ODESystem`, or what `create_ode_system` makes one of (equations, or a Python function): then the names in `y0` are its states
+        and those in `parameters` its parameters.
+    t_span : start and end, in the model's unit of time; backwards if the end is before the start.
+    y0, parameters : by name, one number for all runs or an array of shape (n_runs,); also a table with a column for each name, or arrays by
+        position, shape (n,) or (n, n_runs). What is left out takes the system's default.
+    method : a name of `cubie.methods()` or a `ButcherTableau`.
+    t_eval : times to save at, in the order of integration; or `save_every`, their distance. Neither: start and end.
+    rtol, atol : the error of a step may be ``atol + rtol*abs(y)`` in the root mean square over the states; numbers, arrays of shape
+        (n_states,), or by the states' names.
+    first_step, max_step : lengths in the units of t. A method of fixed steps needs `first_step`, and shortens it evenly so that a whole
+        number of steps fills the span.
+    max_steps : attempts after which a run is given up.
+    controller : how steps follow the error: "pi" (the default), "i", "pid", "gustafsson", "h211pi", "h312pid", "pi42", "pi33", "pi34", "fixed", or a `GainLaw`.
+    precision : "float64" or "float32", of all arithmetic.
+    sweep : "paired": arrays go together, as NumPy broadcasts; "product": every combination.
+    save : names of states and observables to save; all states if left out.
+    buffers : locations of working arrays, by path, as in ``{"step.stage_rates": "shared"}``.
+    device : "auto" (a GPU if one is usable), "cpu", "cuda", "cuda:1".
+    progress : show a bar.
+
+    Returns
+    -------
+    A `Solution`. A run that fails raises nothing: see `Solution.status`.
+
+    Raises
+    ------
+    TypeError, ValueError, LookupError: if something makes no sense; the text says what to do.
+
+    Examples
+    --------
+    >>> import cubie
+    >>> decay = cubie.create_ode_system("dx = -k*x", states={"x": 1.0}, parameters={"k": 1.0})
+    >>> cubie.solve_ivp(decay, (0.0, 1.0), parameters={"k": [1.0, 2.0]}, device="cpu")["x"][-1].round(4)
+    array([0.3679, 0.1353])
+    """
+    if not isinstance(system, ODESystem):
+        system = _system_of(system, y0, parameters)
+    return Solver(system, **settings).solve(
+        t_span, y0, parameters, t_eval=t_eval, save_every=save_every, progress=progress
+    )

@@ -1,0 +1,171 @@
+"""The settings of a solver: what users say, and what it means, checked once."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Final, Literal, TypedDict, final, get_args
+
+from cubie._types import FLOAT_PRECISIONS, FloatPrecision, Location, nearest
+from cubie.batchsolving.arrays import SupportsArray
+from cubie.batchsolving.batch_solver_kernel import StepLimits
+from cubie.batchsolving.sweep import Sweep
+from cubie.batchsolving.tolerances import ToleranceLike
+from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
+from cubie.integrators.algorithms.generic_erk_tableaus import find_tableau
+from cubie.integrators.step_control.gain_laws import GAIN_LAWS, GainLaw, find_gain_law
+from cubie.targets.devices import Device, find_device
+
+PrecisionName = Literal["float32", "float64"]
+Times = Sequence[float | SupportsArray] | SupportsArray
+DEFAULT_CONTROLLER: Final = "pi"
+DEFAULT_MAX_STEPS: Final = 100_000
+LOCATIONS: Final[tuple[str, ...]] = get_args(Location)
+
+
+class UnknownOptionError(TypeError):
+    """A setting's name is not one of the solver's."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolverSettings:
+    """Everything about a solver but the values it sweeps: `solve_ivp` says what each means."""
+
+    method: str | ButcherTableau = "tsit5"
+    controller: str | GainLaw | None = None
+    precision: PrecisionName = "float64"
+    rtol: ToleranceLike = 1e-6
+    atol: ToleranceLike = 1e-9
+    first_step: float | None = None
+    max_step: float | None = None
+    max_steps: int = DEFAULT_MAX_STEPS
+    save: str | Sequence[str] | None = None
+    sweep: Sweep = "paired"
+    buffers: Mapping[str, Location] | None = None
+    device: str = "auto"
+
+
+class SolverOptions(TypedDict, total=False):
+    """What `Solver` and `Solver.update` take by name."""
+
+    method: str | ButcherTableau
+    controller: str | GainLaw | None
+    precision: PrecisionName
+    rtol: ToleranceLike
+    atol: ToleranceLike
+    first_step: float | None
+    max_step: float | None
+    max_steps: int
+    save: str | Sequence[str] | None
+    sweep: Sweep
+    buffers: Mapping[str, Location] | None
+    device: str
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedSettings:
+    """What a solver's settings mean."""
+
+    tableau: ButcherTableau
+    law: GainLaw
+    precision: FloatPrecision
+    limits: StepLimits
+    buffers: dict[str, Location]
+    device: Device
+
+
+def changed(settings: SolverSettings, changes: SolverOptions) -> SolverSettings:
+    """Return the settings with some replaced.
+
+    Raises
+    ------
+    UnknownOptionError: it offers the nearest name.
+    """
+    known = [field.name for field in fields(settings)]
+    for name in changes:
+        if name not in known:
+            raise UnknownOptionError(f"unknown option '{name}'.{nearest(name, known) or f' There are {known}.'}")
+    return replace(settings, **changes)
+
+
+def checked(settings: SolverSettings) -> CheckedSettings:
+    """Check the settings, all but those that need the system.
+
+    Raises
+    ------
+    TypeError, ValueError, LookupError: if one makes no sense.
+    """
+    if not isinstance(settings.method, str | ButcherTableau):
+        raise TypeError(
+            f"method must be a name or a ButcherTableau, got {settings.method!r}. cubie.methods() lists the names."
+        )
+    tableau = find_tableau(settings.method) if isinstance(settings.method, str) else settings.method
+    tableau.require_explicit()
+    law = _control(settings, tableau)
+    return CheckedSettings(
+        tableau=tableau,
+        law=law,
+        precision=_precision(settings.precision),
+        limits=_limits(settings, law),
+        buffers=_locations(settings.buffers),
+        device=find_device(settings.device),
+    )
+
+
+def _precision(name: str) -> FloatPrecision:
+    if name not in FLOAT_PRECISIONS:
+        raise ValueError(
+            f"precision must be 'float32' or 'float64', got {name!r}.{nearest(str(name), FLOAT_PRECISIONS)}"
+        )
+    return FLOAT_PRECISIONS[name]
+
+
+def _control(settings: SolverSettings, tableau: ButcherTableau) -> GainLaw:
+    """Return the controller: by default the usual one, and fixed steps for a method without an error estimate."""
+    if isinstance(settings.controller, GainLaw):
+        law = settings.controller
+    elif settings.controller is None:
+        law = GAIN_LAWS[DEFAULT_CONTROLLER if tableau.is_adaptive else "fixed"]
+    else:
+        law = find_gain_law(settings.controller)
+    if law.is_adaptive and not tableau.is_adaptive:
+        raise ValueError(
+            f"controller '{law.name}' must have an error to go by, got '{tableau.name}', which estimates none. "
+            "Use controller='fixed' with first_step, or an adaptive method."
+        )
+    return law
+
+
+def _limits(settings: SolverSettings, law: GainLaw) -> StepLimits:
+    for name, length in (("first_step", settings.first_step), ("max_step", settings.max_step)):
+        if length is not None and not (_is_number(length) and length > 0 and not math.isnan(length)):
+            raise ValueError(
+                f"{name} must be a positive length in the units of t, got {length!r}. Leave it out for no bound."
+            )
+    if settings.first_step is None and not law.is_adaptive:
+        raise ValueError(
+            "first_step must be given for steps of fixed length, got None. Give their length in the units of t."
+        )
+    if settings.first_step is not None and math.isinf(settings.first_step):
+        raise ValueError("first_step must be finite, got inf. Leave it out for an automatic first step.")
+    if (
+        isinstance(settings.max_steps, bool)
+        or not isinstance(settings.max_steps, int)
+        or not 1 <= settings.max_steps < 2**31
+    ):
+        raise ValueError(
+            f"max_steps must be a whole number from 1 to {2**31 - 1}, got {settings.max_steps!r}. Give such a number."
+        )
+    return StepLimits(first_step=settings.first_step, max_step=settings.max_step, max_steps=settings.max_steps)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _locations(buffers: Mapping[str, Location] | None) -> dict[str, Location]:
+    for path, location in (buffers or {}).items():
+        if location not in LOCATIONS:
+            raise ValueError(f"the location of buffer '{path}' must be 'shared' or 'local', got {location!r}.")
+    return dict(buffers or {})

@@ -1,0 +1,107 @@
+"""What every integration method offers to the loop: one step, and the state between its ends."""
+
+from abc import abstractmethod
+from typing import NamedTuple, Protocol
+
+from cubie._types import PersistentBank, Real, SharedBank, StatusBits, Vector
+from cubie.cuda_factory import CUDAFactory, SettingsT
+from cubie.targets.base import Target
+
+
+class StepFn(Protocol):
+    """Attempt one step of `dt` from (t, y), where `rate` = f(t, y).
+
+    It writes `y_next`, `rate_next` = f(t + dt, y_next) and the `error` vectors (each of length n_states, one after the other), and answers 0 or
+    the status that makes the step a failure. `y` and `rate` stay as they are, so that a rejected step can be tried again.
+    """
+
+    def __call__(
+        self,
+        t: Real,
+        dt: Real,
+        y: Vector,
+        rate: Vector,
+        parameters: Vector,
+        drivers: Vector,
+        y_next: Vector,
+        rate_next: Vector,
+        error: Vector,
+        shared: SharedBank,
+        persistent: PersistentBank,
+    ) -> StatusBits: ...
+
+
+class PrepareDenseFn(Protocol):
+    """Compute what `InterpolateFn` needs beyond the step's own stages; called once for a step in which something is due."""
+
+    def __call__(
+        self,
+        t: Real,
+        dt: Real,
+        y: Vector,
+        rate: Vector,
+        parameters: Vector,
+        drivers: Vector,
+        rate_next: Vector,
+        out: Vector,
+        shared: SharedBank,
+        persistent: PersistentBank,
+    ) -> None: ...
+
+
+class InterpolateFn(Protocol):
+    """Write the state at ``t + theta*dt``, theta in [0, 1], of the step just made to `out`."""
+
+    def __call__(
+        self,
+        theta: Real,
+        dt: Real,
+        y: Vector,
+        rate: Vector,
+        y_next: Vector,
+        rate_next: Vector,
+        out: Vector,
+        shared: SharedBank,
+        persistent: PersistentBank,
+    ) -> None: ...
+
+
+class StepFunctions(NamedTuple):
+    """The device functions of one method."""
+
+    step: StepFn
+    prepare_dense: PrepareDenseFn
+    interpolate: InterpolateFn
+
+
+class StepFactory(Protocol):
+    """What the loop knows of a method's factory."""
+
+    @property
+    def target(self) -> Target: ...
+    @property
+    def device_function(self) -> StepFunctions: ...
+
+
+class AlgorithmStep(CUDAFactory[SettingsT, StepFunctions]):
+    """A factory of the device functions of one integration method."""
+
+    @property
+    @abstractmethod
+    def order(self) -> int:
+        """The order of the method."""
+
+    @property
+    @abstractmethod
+    def error_order(self) -> int | None:
+        """The p of an error estimate that shrinks as ``dt**(p + 1)``; None without an estimate."""
+
+    @property
+    @abstractmethod
+    def n_errors(self) -> int:
+        """How many error vectors a step writes: 0, 1, or 2 for a two-fold estimate."""
+
+    @property
+    @abstractmethod
+    def n_stages(self) -> int:
+        """Evaluations of the right-hand side per attempted step."""

@@ -1,0 +1,262 @@
+"""Explicit Runge-Kutta methods: one body for every tableau.
+
+The loop owns ``rate = f(t, y)``, the first stage; a step leaves ``rate_next = f(t + dt, y_next)``, which is the last stage of a method that is
+first same as last, and an evaluation more of one that is not. Stages are numbered as in `Interpolant`.
+
+References
+----------
+Hairer, Norsett & Wanner (1993), Solving ODEs I, Sec. II.1, II.4 and II.6.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, TypedDict, final
+
+import numpy as np
+from typing_extensions import Unpack, override
+
+from cubie._types import FloatPrecision, PersistentBank, Real, SharedBank, StatusBits, Vector
+from cubie.buffer_registry import BufferEntry
+from cubie.cuda_factory import CUDAFactory, buffer
+from cubie.integrators.algorithms.base_algorithm_step import (
+    AlgorithmStep,
+    InterpolateFn,
+    PrepareDenseFn,
+    StepFn,
+    StepFunctions,
+)
+from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
+from cubie.integrators.algorithms.hermite import cubic_hermite
+from cubie.odesystems.rate_function import RateFunction
+from cubie.targets.unroll import static
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErkSettings:
+    """What shapes the device code of an explicit method."""
+
+    tableau: ButcherTableau
+    n_states: int
+    precision: FloatPrecision
+    estimates_error: bool = True
+
+    def __post_init__(self) -> None:
+        self.tableau.require_explicit()
+
+    @property
+    def end(self) -> int:
+        """The number of the stage that is `rate_next`."""
+        return self.tableau.n_stages - self.tableau.first_same_as_last
+
+    @property
+    def n_errors(self) -> int:
+        """How many error vectors a step writes."""
+        weights = (self.tableau.error_weights, self.tableau.second_error_weights)
+        return sum(row is not None for row in weights) * self.estimates_error
+
+
+class ErkChanges(TypedDict, total=False):
+    """Settings of an explicit method that can be changed."""
+
+    tableau: ButcherTableau
+    n_states: int
+    precision: FloatPrecision
+    estimates_error: bool
+
+
+class StageRateFn(Protocol):
+    """Component `i` of the rate of stage `stage`, wherever it stands; `stage` is known at build time."""
+
+    def __call__(self, stage: int, i: int, rate: Vector, stage_rates: Vector, rate_next: Vector) -> Real: ...
+
+
+@final
+class ExplicitRungeKutta(AlgorithmStep[ErkSettings]):
+    """Steps of one explicit Runge-Kutta tableau."""
+
+    def __init__(self, settings: ErkSettings, rate: RateFunction) -> None:
+        super().__init__(settings, target=rate.target)
+        self.rate = self.adopt("rate", rate)
+
+    def update(self, **changes: Unpack[ErkChanges]) -> None:
+        """Replace some settings."""
+        self._update(changes)
+
+    @staticmethod
+    @override
+    def buffers(settings: ErkSettings) -> tuple[BufferEntry, ...]:
+        """The rates of all stages that stand neither in the loop's `rate` nor in its `rate_next`."""
+        tableau, n = settings.tableau, settings.n_states
+        n_kept_by_loop = 1 + (settings.end < tableau.n_dense_stages)
+        n_stage_rates = tableau.n_dense_stages - n_kept_by_loop
+        return (buffer("stage_rates", n_stage_rates * n, settings.precision, persistent=tableau.interpolates_stages),)
+
+    @property
+    @override
+    def order(self) -> int:
+        return self.settings.tableau.order
+
+    @property
+    @override
+    def error_order(self) -> int | None:
+        return self.settings.tableau.error_order
+
+    @property
+    @override
+    def n_errors(self) -> int:
+        return self.settings.n_errors
+
+    @property
+    @override
+    def n_stages(self) -> int:
+        return self.settings.end
+
+    @override
+    def build(self) -> StepFunctions:
+        stage_rate = self._stage_rate()
+        if self.settings.tableau.interpolant is None:
+            hermite = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
+            return StepFunctions(self._step(stage_rate), hermite.prepare_dense, hermite.interpolate)
+        return StepFunctions(self._step(stage_rate), self._prepare_dense(stage_rate), self._interpolate(stage_rate))
+
+    def _stage_rate(self) -> StageRateFn:
+        n, end = self.settings.n_states, self.settings.end
+
+        @self.target.device
+        def stage_rate(stage: int, i: int, rate: Vector, stage_rates: Vector, rate_next: Vector) -> Real:
+            if stage == 0:
+                return rate[i]
+            if stage == end:
+                return rate_next[i]
+            if stage < end:
+                return stage_rates[(stage - 1) * n + i]
+            return stage_rates[(stage - 2) * n + i]
+
+        return stage_rate
+
+    def _step(self, stage_rate: StageRateFn) -> StepFn:
+        n, n_stages, end = self.settings.n_states, self.settings.tableau.n_stages, self.settings.end
+        rounded = self.settings.tableau.in_precision(self.settings.precision)
+        a, b, c = rounded.a, rounded.b, rounded.c
+        error_rows = tuple(row for row in (rounded.error_weights, rounded.second_error_weights) if row is not None)
+        n_errors, n_error_stages = self.settings.n_errors, min(n_stages, end + 1)
+        zero, ok = self.settings.precision(0), np.int32(0)
+        rate_of, allocate_stage_rates = self.rate.device_function, self.allocator("stage_rates")
+        fma, splat = self.target.fma, self.target.splat
+
+        @self.target.device
+        def step(
+            t: Real,
+            dt: Real,
+            y: Vector,
+            rate: Vector,
+            parameters: Vector,
+            drivers: Vector,
+            y_next: Vector,
+            rate_next: Vector,
+            error: Vector,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> StatusBits:
+            stage_rates = allocate_stage_rates(shared, persistent)
+            for s in static(range(1, n_stages)):
+                for i in range(n):
+                    stage_state = y[i]
+                    for j in static(range(s)):
+                        if a[s][j] != 0:
+                            stage_state = fma(dt * a[s][j], stage_rate(j, i, rate, stage_rates, rate_next), stage_state)
+                    y_next[i] = stage_state
+                if s == end:
+                    rate_of(t + dt, y_next, parameters, drivers, rate_next)
+                else:
+                    rate_of(fma(c[s], dt, t), y_next, parameters, drivers, stage_rates[(s - 1) * n : s * n])
+            if end == n_stages:
+                for i in range(n):
+                    state = y[i]
+                    for j in static(range(n_stages)):
+                        if b[j] != 0:
+                            state = fma(dt * b[j], stage_rate(j, i, rate, stage_rates, rate_next), state)
+                    y_next[i] = state
+                rate_of(t + dt, y_next, parameters, drivers, rate_next)
+            for e in static(range(n_errors)):
+                for i in range(n):
+                    difference = splat(zero)
+                    for j in static(range(n_error_stages)):
+                        if error_rows[e][j] != 0:
+                            difference = fma(
+                                dt * error_rows[e][j], stage_rate(j, i, rate, stage_rates, rate_next), difference
+                            )
+                    error[e * n + i] = difference
+            return splat(ok)
+
+        return step
+
+    def _prepare_dense(self, stage_rate: StageRateFn) -> PrepareDenseFn:
+        n, end = self.settings.n_states, self.settings.end
+        dense = self.settings.tableau.in_precision(self.settings.precision).interpolant
+        assert dense is not None
+        a, c, n_extra = dense.a, dense.c, len(dense.a)
+        rate_of, allocate_stage_rates, fma = self.rate.device_function, self.allocator("stage_rates"), self.target.fma
+
+        @self.target.device
+        def prepare_dense(
+            t: Real,
+            dt: Real,
+            y: Vector,
+            rate: Vector,
+            parameters: Vector,
+            drivers: Vector,
+            rate_next: Vector,
+            out: Vector,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> None:
+            stage_rates = allocate_stage_rates(shared, persistent)
+            for x in static(range(n_extra)):
+                for i in range(n):
+                    stage_state = y[i]
+                    for j in static(range(end + 1 + x)):
+                        if a[x][j] != 0:
+                            stage_state = fma(dt * a[x][j], stage_rate(j, i, rate, stage_rates, rate_next), stage_state)
+                    out[i] = stage_state
+                rate_of(fma(c[x], dt, t), out, parameters, drivers, stage_rates[(end - 1 + x) * n : (end + x) * n])
+
+        return prepare_dense
+
+    def _interpolate(self, stage_rate: StageRateFn) -> InterpolateFn:
+        """Sum the stages by weights that are Chebyshev series in theta (Clenshaw's recurrence)."""
+        n, precision = self.settings.n_states, self.settings.precision
+        dense = self.settings.tableau.in_precision(precision).interpolant
+        assert dense is not None
+        weights, n_dense_stages, top = dense.chebyshev, len(dense.chebyshev), len(dense.chebyshev[0]) - 1
+        is_used = tuple(any(weight != 0 for weight in row) for row in weights)
+        zero, one, two = precision(0), precision(1), precision(2)
+        allocate_stage_rates, fma, splat = self.allocator("stage_rates"), self.target.fma, self.target.splat
+
+        @self.target.device
+        def interpolate(
+            theta: Real,
+            dt: Real,
+            y: Vector,
+            rate: Vector,
+            y_next: Vector,
+            rate_next: Vector,
+            out: Vector,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> None:
+            stage_rates = allocate_stage_rates(shared, persistent)
+            x = fma(two, theta, -one)
+            doubled = x + x
+            for i in range(n):
+                out[i] = y[i]
+            for j in static(range(n_dense_stages)):
+                if is_used[j]:
+                    before, last = splat(zero), splat(weights[j][top])
+                    for d in static(range(top - 1, 0, -1)):
+                        before, last = last, fma(doubled, last, weights[j][d] - before)
+                    scaled = dt * theta * fma(x, last, weights[j][0] - before)
+                    for i in range(n):
+                        out[i] = fma(scaled, stage_rate(j, i, rate, stage_rates, rate_next), out[i])
+
+        return interpolate

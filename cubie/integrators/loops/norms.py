@@ -1,0 +1,78 @@
+"""The size of an error relative to the tolerances, in the root mean square norm, squared.
+
+References
+----------
+Hairer, Norsett & Wanner (1993), Solving ODEs I, eq. II.4.11; Sec. II.10 for the two-fold estimate.
+"""
+
+from typing import NamedTuple, Protocol
+
+from cubie._types import Real, Vector
+from cubie.integrators.algorithms.butcher_tableau import SECOND_ERROR_SHARE
+from cubie.integrators.loops.ode_loop_config import LoopArguments, LoopSettings
+from cubie.targets.base import Target
+
+
+class ScaleFn(Protocol):
+    """The error that the tolerances allow state `i` of the given magnitude."""
+
+    def __call__(self, i: int, magnitude: Real, arguments: LoopArguments) -> Real: ...
+
+
+class ErrorNormFn(Protocol):
+    """The square of the norm of a step's error; 1 is just acceptable, NaN says that something is not finite."""
+
+    def __call__(self, y: Vector, y_next: Vector, error: Vector, arguments: LoopArguments) -> Real: ...
+
+
+class FiniteFn(Protocol):
+    """Zero for the runs all of whose numbers are finite, NaN for the others."""
+
+    def __call__(self, vector: Vector) -> Real: ...
+
+
+class Norms(NamedTuple):
+    """The device functions that measure vectors."""
+
+    scale: ScaleFn
+    error_squared: ErrorNormFn
+    finite: FiniteFn
+
+
+def make_norms(target: Target, settings: LoopSettings) -> Norms:
+    """Build the norms of one loop."""
+    n, precision, scalar = settings.n_states, settings.precision, settings.scalar_tolerances
+    is_twofold = settings.n_errors == 2
+    zero, mean, share = precision(0), precision(1 / n), precision(SECOND_ERROR_SHARE)
+    fma, splat, select, absolute, maximum = target.fma, target.splat, target.select, target.absolute, target.maximum
+
+    @target.device
+    def scale(i: int, magnitude: Real, arguments: LoopArguments) -> Real:
+        if scalar:
+            return fma(arguments.rtol, magnitude, arguments.atol)
+        return fma(arguments.tolerances[i], magnitude, arguments.tolerances[n + i])
+
+    @target.device
+    def sum_of_squares(first: int, y: Vector, y_next: Vector, error: Vector, arguments: LoopArguments) -> Real:
+        total = splat(zero)
+        for i in range(n):
+            ratio = error[first + i] / scale(i, maximum(absolute(y[i]), absolute(y_next[i])), arguments)
+            total = fma(ratio, ratio, total)
+        return total
+
+    @target.device
+    def error_squared(y: Vector, y_next: Vector, error: Vector, arguments: LoopArguments) -> Real:
+        total = sum_of_squares(0, y, y_next, error, arguments)
+        if is_twofold:
+            both = fma(share, sum_of_squares(n, y, y_next, error, arguments), total)
+            total = select(total <= zero, total, total * total / both)
+        return total * mean
+
+    @target.device
+    def finite(vector: Vector) -> Real:
+        total = splat(zero)
+        for i in range(n):
+            total = fma(vector[i], zero, total)
+        return total
+
+    return Norms(scale, error_squared, finite)

@@ -1,0 +1,113 @@
+"""One run's integrator: the tree of factories that a method, a controller and a system make."""
+
+from dataclasses import dataclass
+from typing import final
+
+from typing_extensions import override
+
+from cubie._types import FloatPrecision
+from cubie.buffer_registry import BufferEntry
+from cubie.cuda_factory import CUDAFactory
+from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
+from cubie.integrators.algorithms.generic_erk import ErkSettings, ExplicitRungeKutta
+from cubie.integrators.loops.ode_loop import IVPLoop
+from cubie.integrators.loops.ode_loop_config import LoopSettings
+from cubie.integrators.step_control.controller import ControllerSettings, StepController
+from cubie.integrators.step_control.gain_laws import GainLaw
+from cubie.odesystems.ode_system import ODESystem
+from cubie.odesystems.rate_function import ObservablesFunction, RateFunction, SystemSettings
+from cubie.outputhandling.output_functions import OutputFunctions, OutputSettings
+from cubie.targets.base import SolveRunFn, Target
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """What shapes the device code of one run; `saved` holds indices into the states and then the observables."""
+
+    system: ODESystem
+    method: ButcherTableau
+    controller: GainLaw
+    precision: FloatPrecision
+    saved: tuple[int, ...]
+    dense: bool
+    scalar_tolerances: bool
+
+    @property
+    def error_order(self) -> int:
+        """The p of an error that shrinks as ``dt**(p + 1)``; the method's order where it has no estimate."""
+        return self.method.error_order or self.method.order
+
+    @property
+    def output(self) -> OutputSettings:
+        """Settings of the saves."""
+        system = self.system
+        return OutputSettings(
+            n_states=system.n_states, n_observables=system.n_observables, saved=self.saved, precision=self.precision
+        )
+
+    @property
+    def step(self) -> ErkSettings:
+        """Settings of the method."""
+        return ErkSettings(
+            tableau=self.method,
+            n_states=self.system.n_states,
+            precision=self.precision,
+            estimates_error=self.controller.is_adaptive,
+        )
+
+    @property
+    def control(self) -> ControllerSettings:
+        """Settings of the controller."""
+        return ControllerSettings(law=self.controller, error_order=self.error_order, precision=self.precision)
+
+    @property
+    def loop(self) -> LoopSettings:
+        """Settings of the loop."""
+        return LoopSettings(
+            n_states=self.system.n_states,
+            n_parameters=self.system.n_parameters,
+            precision=self.precision,
+            adaptive=self.controller.is_adaptive,
+            dense=self.dense,
+            scalar_tolerances=self.scalar_tolerances,
+            n_errors=self.step.n_errors,
+            error_order=self.error_order,
+        )
+
+
+@final
+class SingleIntegratorRun(CUDAFactory[RunSettings, SolveRunFn]):
+    """Wires system, method, controller, output and loop together."""
+
+    def __init__(self, settings: RunSettings, *, target: Target) -> None:
+        super().__init__(settings, target=target)
+        system = SystemSettings(system=settings.system, precision=settings.precision)
+        self.rate = RateFunction(system, target=target)
+        self.observables = ObservablesFunction(system, target=target)
+        self.step = ExplicitRungeKutta(settings.step, self.rate)
+        self.controller = StepController(settings.control, target=target)
+        self.output = OutputFunctions(settings.output, self.observables)
+        self.loop = self.adopt("loop", IVPLoop(settings.loop, self.rate, self.step, self.controller, self.output))
+
+    @staticmethod
+    @override
+    def buffers(settings: RunSettings) -> tuple[BufferEntry, ...]:
+        """None of its own: all memory is the parts'."""
+        return ()
+
+    def configure_run(self, settings: RunSettings) -> None:
+        """Go by `settings` and hand each part its own, all or nothing; only parts that change are built again."""
+        step, control, output, loop = settings.step, settings.control, settings.output, settings.loop
+        system = SystemSettings(system=settings.system, precision=settings.precision)
+        self.configure(settings)
+        self.rate.configure(system)
+        self.observables.configure(system)
+        self.step.configure(step)
+        self.controller.configure(control)
+        self.output.configure(output)
+        self.loop.configure(loop)
+
+    @override
+    def build(self) -> SolveRunFn:
+        return self.loop.device_function

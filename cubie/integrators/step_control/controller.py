@@ -1,0 +1,130 @@
+"""One controller body for every gain law, in base-2 logarithms: one `log2` and one `exp2` a step, whatever the law remembers."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypedDict, final
+
+from typing_extensions import Unpack, override
+
+from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank
+from cubie.buffer_registry import BufferEntry
+from cubie.cuda_factory import CUDAFactory, buffer
+from cubie.integrators.step_control.gain_laws import GainLaw
+from cubie.targets.base import Target
+from cubie.targets.unroll import static
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerSettings:
+    """What shapes a controller's device code; `error_order` is the p of an error that shrinks as ``dt**(p + 1)``."""
+
+    law: GainLaw
+    error_order: int
+    precision: FloatPrecision
+
+    @property
+    def n_history(self) -> int:
+        """Remembered numbers: the cap on the next gain, then past errors, then past gains, latest first."""
+        return 1 + self.law.n_past_errors + self.law.n_past_gains
+
+
+class ControllerChanges(TypedDict, total=False):
+    """Settings of a controller that can be changed."""
+
+    law: GainLaw
+    error_order: int
+    precision: FloatPrecision
+
+
+class ResetFn(Protocol):
+    """Forget the history of the runs of the mask."""
+
+    def __call__(self, mask: Mask, shared: SharedBank, persistent: PersistentBank) -> None: ...
+
+
+class GainFn(Protocol):
+    """Answer the ratio of the next step to this one, from the square of this step's error norm."""
+
+    def __call__(self, error_squared: Real, accepted: Mask, shared: SharedBank, persistent: PersistentBank) -> Real: ...
+
+
+class ControlFunctions(NamedTuple):
+    """The device functions of one controller."""
+
+    reset: ResetFn
+    gain: GainFn
+
+
+@final
+class StepController(CUDAFactory[ControllerSettings, ControlFunctions]):
+    """Chooses the next step from the errors of the last ones."""
+
+    def __init__(self, settings: ControllerSettings, *, target: Target) -> None:
+        super().__init__(settings, target=target)
+
+    def update(self, **changes: Unpack[ControllerChanges]) -> None:
+        """Replace some settings."""
+        self._update(changes)
+
+    @staticmethod
+    @override
+    def buffers(settings: ControllerSettings) -> tuple[BufferEntry, ...]:
+        """What the law remembers of accepted steps."""
+        return (buffer("history", settings.n_history, settings.precision, persistent=True),)
+
+    @override
+    def build(self) -> ControlFunctions:
+        return ControlFunctions(self._reset(), self._gain())
+
+    def _reset(self) -> ResetFn:
+        n_history, zero = self.settings.n_history, self.settings.precision(0)
+        log_max = self.settings.precision(math.log2(self.settings.law.max_gain))
+        allocate_history, select = self.allocator("history"), self.target.select
+
+        @self.target.device
+        def reset(mask: Mask, shared: SharedBank, persistent: PersistentBank) -> None:
+            history = allocate_history(shared, persistent)
+            history[0] = select(mask, log_max, history[0])
+            for i in static(range(1, n_history)):
+                history[i] = select(mask, zero, history[i])
+
+        return reset
+
+    def _gain(self) -> GainFn:
+        law, precision = self.settings.law, self.settings.precision
+        power = self.settings.error_order + 1
+        beta = tuple(precision(-weight / power) for weight in law.beta)
+        alpha = tuple(precision(-weight) for weight in law.alpha)
+        plain = precision(-1 / power)
+        n_errors, n_gains = law.n_past_errors, law.n_past_gains
+        log_safety, log_min, log_max = (precision(math.log2(x)) for x in (law.safety, law.min_gain, law.max_gain))
+        zero, half, floor, huge = precision(0), precision(0.5), precision(-64), precision(1e30)
+        allocate_history = self.allocator("history")
+        fma, select, log2, exp2 = self.target.fma, self.target.select, self.target.log2, self.target.exp2
+        minimum, maximum = self.target.minimum, self.target.maximum
+
+        @self.target.device
+        def gain(error_squared: Real, accepted: Mask, shared: SharedBank, persistent: PersistentBank) -> Real:
+            history = allocate_history(shared, persistent)
+            log_error = maximum(half * log2(error_squared), floor)
+            steered = fma(beta[0], log_error, log_safety)
+            for i in static(range(n_errors)):
+                steered = fma(beta[i + 1], history[1 + i], steered)
+            for i in static(range(n_gains)):
+                steered = fma(alpha[i], history[1 + n_errors + i], steered)
+            retried = minimum(fma(plain, log_error, log_safety), zero)
+            log_gain = select(accepted, minimum(steered, history[0]), retried)
+            log_gain = select(error_squared < huge, maximum(log_gain, log_min), log_min)
+            for i in static(range(n_errors - 1, 0, -1)):
+                history[1 + i] = select(accepted, history[i], history[1 + i])
+            if n_errors > 0:
+                history[1] = select(accepted, log_error, history[1])
+            for i in static(range(n_gains - 1, 0, -1)):
+                history[1 + n_errors + i] = select(accepted, history[n_errors + i], history[1 + n_errors + i])
+            if n_gains > 0:
+                history[1 + n_errors] = select(accepted, log_gain, history[1 + n_errors])
+            history[0] = select(accepted, log_max, zero)
+            return exp2(log_gain)
+
+        return gain

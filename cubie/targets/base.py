@@ -1,0 +1,250 @@
+"""What every target offers: a decorator for device code, allocators, the primitives of the dialect, kernels and their launch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final, NamedTuple, ParamSpec, Protocol, TypeVar, final, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cubie._types import (
+    AllocateFn,
+    AllocatePersistentFn,
+    AllocateSharedFn,
+    Count,
+    DeviceFunction,
+    FloatPrecision,
+    GlobalCounts,
+    GlobalReals,
+    Mask,
+    PersistentBank,
+    Placement,
+    Precision,
+    Real,
+    Scalar,
+    SharedBank,
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Uniform = Scalar | Real
+
+
+class SelectFn(Protocol):
+    """`select(mask, a, b)`: per run, `a` where the mask holds, else `b`."""
+
+    @overload
+    def __call__(self, mask: Mask, a: Real | Scalar, b: Real | Scalar, /) -> Real: ...
+    @overload
+    def __call__(self, mask: Mask, a: Count, b: Count, /) -> Count: ...
+    @overload
+    def __call__(self, mask: Mask, a: Mask, b: Mask, /) -> Mask: ...
+
+
+class AnyRunFn(Protocol):
+    """`any_run(mask)`: whether the mask holds for any of the runs advanced together; the one mask that may steer a loop."""
+
+    def __call__(self, mask: Mask, /) -> bool: ...
+
+
+class SplatFn(Protocol):
+    """`splat(value)`: one value for every run."""
+
+    @overload
+    def __call__(self, value: Scalar, /) -> Real: ...
+    @overload
+    def __call__(self, value: bool, /) -> Mask: ...
+    @overload
+    def __call__(self, value: np.int32, /) -> Count: ...
+
+
+class FmaFn(Protocol):
+    """`fma(a, b, c)`: `a*b + c`, rounded once where the hardware can."""
+
+    def __call__(self, a: Real | Scalar, b: Real | Scalar, c: Real | Scalar, /) -> Real: ...
+
+
+class LoadAtFn(Protocol):
+    """`load_at(array, index)`: read a global array at a per-run index."""
+
+    @overload
+    def __call__(self, array: GlobalReals, index: Count | int, /) -> Real: ...
+    @overload
+    def __call__(self, array: GlobalCounts, index: Count | int, /) -> Count: ...
+
+
+class StoreAtFn(Protocol):
+    """`store_at(array, index, value, mask)`: write a global array at a per-run index, for the runs of the mask."""
+
+    @overload
+    def __call__(self, array: GlobalReals, index: Count | int, value: Real | Scalar, mask: Mask, /) -> None: ...
+    @overload
+    def __call__(self, array: GlobalCounts, index: Count | int, value: Count, mask: Mask, /) -> None: ...
+
+
+class IncrementFn(Protocol):
+    """`increment(counter, mask)`: add one to a 32-bit counter of the runs of the mask."""
+
+    def __call__(self, counter: Count, mask: Mask, /) -> Count: ...
+
+
+class NegateFn(Protocol):
+    """`negate(mask)`: the runs outside the mask."""
+
+    def __call__(self, mask: Mask, /) -> Mask: ...
+
+
+class UnaryFn(Protocol):
+    """A function of one real per run."""
+
+    def __call__(self, x: Real | Scalar, /) -> Real: ...
+
+
+class BinaryFn(Protocol):
+    """A function of two reals per run."""
+
+    def __call__(self, a: Real | Scalar, b: Real | Scalar, /) -> Real: ...
+
+
+class ToRealFn(Protocol):
+    """`to_real(count)`: a per-run integer as a real of the build's precision."""
+
+    def __call__(self, count: Count, /) -> Real: ...
+
+
+UNARY_FUNCTIONS: Final = "sqrt exp expm1 exp2 log log1p log2 log10 sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf floor ceil absolute sign".split()
+BINARY_FUNCTIONS: Final = "pow atan2 minimum maximum hypot".split()
+
+
+class LaunchStatistics(NamedTuple):
+    """Where the time of a launch went, in seconds (on a CPU the kernel is all of it)."""
+
+    kernel: float
+    chunks: int
+
+
+class Kernel(Protocol):
+    """A compiled batch kernel, ready to be launched."""
+
+    @property
+    def free_bytes(self) -> int | None:
+        """The memory that chunks of runs must fit in; None where the host's own arrays are used."""
+
+    @property
+    def compile_seconds(self) -> float: ...
+
+    def launch(
+        self,
+        inputs: Sequence[NDArray[Any] | int | float],
+        outputs: Sequence[NDArray[Any]],
+        chunks: Sequence[tuple[int, int]],
+        progress: Callable[[int], None] | None,
+    ) -> LaunchStatistics: ...
+
+
+class Target(ABC):
+    """A kind of processor (or none: the reference) for which factories build device functions.
+
+    Parameters
+    ----------
+    poison : fill scratch with NaN at every hand-out, and everything before the first step, so that a read of what nobody wrote shows.
+    """
+
+    kind: ClassVar[str]
+
+    select: SelectFn
+    any_run: AnyRunFn
+    splat: SplatFn
+    fma: FmaFn
+    load_at: LoadAtFn
+    store_at: StoreAtFn
+    increment: IncrementFn
+    negate: NegateFn
+    minimum: BinaryFn
+    maximum: BinaryFn
+    absolute: UnaryFn
+    sqrt: UnaryFn
+    log2: UnaryFn
+    exp2: UnaryFn
+
+    def __init__(self, *, poison: bool = False) -> None:
+        self.poison: Final = poison
+
+    @abstractmethod
+    def device(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
+        """Compile a device body, lazily, keeping its signature."""
+
+    @abstractmethod
+    def allocator(self, placement: Placement, /) -> AllocateFn:
+        """Build the device function that hands out one buffer."""
+
+    @abstractmethod
+    def shared_allocator(self, placement: Placement, /) -> AllocateSharedFn:
+        """Build the device function that hands out a child's part of the shared pool."""
+
+    @abstractmethod
+    def persistent_allocator(self, placement: Placement, /) -> AllocatePersistentFn:
+        """Build the device function that hands out a child's part of the persistent pool."""
+
+    @abstractmethod
+    def to_real(self, precision: FloatPrecision) -> ToRealFn:
+        """Return the conversion of per-run integers to `precision`."""
+
+    @property
+    @abstractmethod
+    def functions(self) -> Mapping[str, object]:
+        """The primitives and mathematical functions by name, for generated code."""
+
+    @abstractmethod
+    def kernel(self, solve_run: Any, layout: "KernelLayout", /) -> Kernel:
+        """Build the batch kernel around the device function that integrates one run."""
+
+    def from_source(
+        self, name: str, text: str, constants: Sequence[tuple[str, float]], precision: FloatPrecision
+    ) -> DeviceFunction[..., Any]:
+        """Compile generated straight-line code; its constants become numbers of `precision`, its functions this target's."""
+        import linecache
+
+        file_name = f"<cubie {name} {abs(hash(text)):x}>"
+        linecache.cache[file_name] = (len(text), None, text.splitlines(keepends=True), file_name)
+        namespace: dict[str, Any] = {**self.functions, **{key: precision(value) for key, value in constants}}
+        exec(compile(text, file_name, "exec"), namespace)
+        return self.device(namespace[name])
+
+
+@final
+class Argument(NamedTuple):
+    """One argument of a kernel: an array or a number, and its element type."""
+
+    name: str
+    precision: Precision | type[np.int64]
+    is_array: bool
+
+
+@final
+class KernelLayout(NamedTuple):
+    """All that a target needs to know to wrap a run's device function in a kernel."""
+
+    name: str
+    group: type[Any]
+    """The named tuple in which the device function takes `first_run` and `n_slots`, then the arguments: outputs hold runs from `first_run` on."""
+    arguments: tuple[Argument, ...]
+    n_outputs: int
+    """How many of the arguments, the last ones, are written; each is an array whose last axis is the run."""
+    n_shared: int
+    shared_precision: Precision
+    n_persistent: int
+    persistent_precision: Precision
+
+
+class SolveRunFn(Protocol):
+    """Integrates one run from its initial values to its end and stores what was asked for."""
+
+    def __call__(
+        self, run: Count, exists: Mask, arguments: Any, shared: SharedBank, persistent: PersistentBank, /
+    ) -> None: ...
+
+
+def poison_value(precision: Precision) -> Any:
+    """Return what nobody should ever read: NaN, or the smallest 32-bit integer."""
+    return precision(np.iinfo(np.int32).min) if precision is np.int32 else precision(np.nan)

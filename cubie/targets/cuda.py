@@ -1,0 +1,210 @@
+"""CUDA GPUs through numba-cuda, and its simulator under `NUMBA_ENABLE_CUDASIM=1`: one thread integrates one run.
+
+All device code that names `cuda` stands in this file, because the simulator swaps that one global. Chains of multiply-adds are explicit, so no
+fast-math flag is asked for: numba-cuda would take it for all of them, and non-finite checks would lose their meaning.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final, ParamSpec, TypeVar, cast, final
+
+import numpy as np
+from numba import cuda, types
+from typing_extensions import override
+
+from cubie._types import (
+    AllocateFn,
+    AllocatePersistentFn,
+    AllocateSharedFn,
+    DeviceFunction,
+    FloatPrecision,
+    Placement,
+    Precision,
+    span,
+)
+from cubie.targets.base import BINARY_FUNCTIONS, UNARY_FUNCTIONS, KernelLayout, Target, ToRealFn, poison_value
+from cubie.targets.cuda_launch import CudaKernel, padded
+from cubie.targets.llvm import LLVM_FUNCTIONS, primitives
+from cubie.targets.unroll import unrolled
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SIMULATED: Final = bool(cuda.is_simulated()) if hasattr(cuda, "is_simulated") else hasattr(cuda, "simulator")
+compile_kwargs: Final[dict[str, Any]] = {} if SIMULATED else {"forceinline": True}
+NUMBA_TYPES: Final[dict[Any, Any]] = {
+    np.float32: types.float32,
+    np.float64: types.float64,
+    np.int32: types.int32,
+    np.int64: types.int64,
+}
+
+
+def _device(function: Callable[P, R]) -> Any:
+    return cuda.jit(device=True, **compile_kwargs)(function)
+
+
+@_device
+def any_run(mask: Any) -> Any:
+    return mask
+
+
+@_device
+def splat(value: Any) -> Any:
+    return value
+
+
+@_device
+def load_at(array: Any, index: Any) -> Any:
+    return array[index]
+
+
+@_device
+def store_at(array: Any, index: Any, value: Any, mask: Any) -> None:
+    if mask:
+        array[index] = value
+
+
+@_device
+def negate(mask: Any) -> Any:
+    return not mask
+
+
+@_device
+def minimum(a: Any, b: Any) -> Any:
+    return a if a < b else b
+
+
+@_device
+def maximum(a: Any, b: Any) -> Any:
+    return a if a > b else b
+
+
+def shared_primitives() -> dict[str, Any]:
+    """Return the primitives that the CPU has too; the simulator, which compiles nothing, takes the reference target's."""
+    if SIMULATED:
+        from cubie.targets.reference import FUNCTIONS as plain
+
+        return {name: plain[name] for name in ("fma", "select", "increment", "sign", *LLVM_FUNCTIONS)}
+    from numba.cuda.extending import intrinsic
+
+    return primitives(intrinsic, types.int32)
+
+
+OURS: Final = {f.__name__: f for f in (any_run, splat, load_at, store_at, negate, minimum, maximum)}
+NAMES: Final = (*UNARY_FUNCTIONS, *BINARY_FUNCTIONS)
+FUNCTIONS: Final[dict[str, Any]] = (
+    {name: getattr(math, name) for name in NAMES if hasattr(math, name)} | shared_primitives() | OURS
+)
+
+
+@final
+class CudaTarget(Target):
+    """Builds device functions for a CUDA thread.
+
+    Parameters
+    ----------
+    device_id : which of the machine's GPUs integrates.
+    """
+
+    kind = "cuda"
+
+    def __init__(self, *, device_id: int = 0, poison: bool = False) -> None:
+        super().__init__(poison=poison)
+        self.device_id: Final = device_id
+        for name, function in self.functions.items():
+            setattr(self, name, function)
+
+    @property
+    @override
+    def functions(self) -> Mapping[str, Any]:
+        return FUNCTIONS
+
+    @override
+    def device(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
+        return cast(DeviceFunction[P, R], _device(unrolled(function)))
+
+    @override
+    def to_real(self, precision: FloatPrecision) -> ToRealFn:
+        @_device
+        def to_real(count: Any) -> Any:
+            return precision(count)
+
+        return cast(ToRealFn, to_real)
+
+    def _allocate(self, placement: Placement) -> Any:
+        _shared = placement.pool == "shared"
+        _persistent = placement.pool == "persistent_local"
+        _poison = self.poison and not placement.kept
+        shared_slice = persistent_local_slice = span(placement.start, placement.size)
+        local_size, precision = max(placement.size, 1), placement.precision
+        size, poison = placement.size, poison_value(placement.precision)
+
+        @cuda.jit(device=True, inline="always", **compile_kwargs)
+        def allocate_buffer(shared_parent: Any, persistent_parent: Any) -> Any:
+            if _shared:
+                array = shared_parent[shared_slice]
+            elif _persistent:
+                array = persistent_parent[persistent_local_slice]
+            else:
+                array = cuda.local.array(local_size, precision)
+            if _poison:
+                for i in range(size):
+                    array[i] = poison
+            return array
+
+        return allocate_buffer
+
+    @override
+    def allocator(self, placement: Placement, /) -> AllocateFn:
+        return cast(AllocateFn, self._allocate(placement))
+
+    @override
+    def shared_allocator(self, placement: Placement, /) -> AllocateSharedFn:
+        return cast(AllocateSharedFn, self._allocate(placement))
+
+    @override
+    def persistent_allocator(self, placement: Placement, /) -> AllocatePersistentFn:
+        return cast(AllocatePersistentFn, self._allocate(placement))
+
+    @override
+    def kernel(self, solve_run: Any, layout: KernelLayout, /) -> CudaKernel:
+        names = ", ".join(argument.name for argument in layout.arguments)
+        text = (
+            f"def kernel(start, stop, first_run, n_slots, {names}):\n"
+            "    run = start + cuda.grid(1)\n"
+            "    if run < stop:\n"
+            f"        solve_thread(run, group(first_run, n_slots, {names}))\n"
+        )
+        namespace: dict[str, Any] = {
+            "cuda": cuda,
+            "group": layout.group,
+            "solve_thread": self._solve_thread(solve_run, layout),
+        }
+        exec(text, namespace)
+        return CudaKernel(layout, cuda.jit(namespace["kernel"]), self.device_id, simulated=SIMULATED)
+
+    def _solve_thread(self, solve_run: Any, layout: KernelLayout) -> Any:
+        n_shared, n_persistent = layout.n_shared, layout.n_persistent
+        shared_stride = padded(n_shared)
+        shared_precision, persistent_precision = np.dtype(layout.shared_precision), layout.persistent_precision
+        shared_poison, persistent_poison = (
+            poison_value(layout.shared_precision),
+            poison_value(layout.persistent_precision),
+        )
+        persistent_size, poison = max(n_persistent, 1), self.poison
+
+        @_device
+        def solve_thread(run: Any, arguments: Any) -> None:
+            block = cuda.shared.array(0, shared_precision)
+            first = cuda.threadIdx.x * shared_stride
+            shared = block[first : first + n_shared]
+            persistent = cuda.local.array(persistent_size, persistent_precision)
+            if poison:
+                for i in range(n_shared):
+                    shared[i] = shared_poison
+                for i in range(n_persistent):
+                    persistent[i] = persistent_poison
+            solve_run(run, True, arguments, shared, persistent)
+
+        return solve_thread

@@ -1,0 +1,97 @@
+"""The processors of this machine, and the target for the one that is asked for."""
+
+import os
+import platform
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.util import find_spec
+from typing import Final, Literal, final
+
+from cubie.targets.base import Target
+
+ADVICE: Final = "Use device='cpu', or device='auto', which takes a GPU only where one is usable."
+
+
+class DeviceError(ValueError):
+    """The device that was asked for is not there, or can't be used."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One processor: its `name` is what `device=` takes; `reason` says why it is not `usable`."""
+
+    name: str
+    kind: Literal["cpu", "cuda"]
+    description: str
+    usable: bool
+    reason: str = ""
+
+
+def devices() -> list[Device]:
+    """List this machine's processors, those that can't be used with the reason; the first usable GPU is what ``"auto"`` takes."""
+    from cubie.targets.thread_pool import n_threads
+
+    gpus, reason = _gpus()
+    if not gpus:
+        gpus = [Device(name="cuda", kind="cuda", description="no usable GPU", usable=False, reason=reason)]
+    processor = platform.processor() or platform.machine()
+    return [*gpus, Device(name="cpu", kind="cpu", description=f"{processor}, {n_threads()} threads", usable=True)]
+
+
+def _gpus() -> tuple[list[Device], str]:
+    """Return the usable GPUs, or the reason why there is none."""
+    if find_spec("numba_cuda") is None:
+        return [], "numba-cuda is not installed: install cubie with its 'cuda' extra"
+    if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0"):
+        return [Device(name="cuda:0", kind="cuda", description="numba's CUDA simulator", usable=True)], ""
+    from numba import cuda
+
+    try:
+        gpus = [gpu for gpu in cuda.gpus]
+        names = [str(gpu.name.decode() if isinstance(gpu.name, bytes) else gpu.name) for gpu in gpus]
+    except Exception as error:  # noqa: BLE001  # the driver's errors have no common base, and any of them means: no GPU
+        return (
+            [],
+            f"the CUDA driver can't be used ({str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__})",
+        )
+    if not names:
+        return [], "the CUDA driver sees no GPU"
+    return [Device(name=f"cuda:{i}", kind="cuda", description=name, usable=True) for i, name in enumerate(names)], ""
+
+
+def find_device(name: str) -> Device:
+    """Return the processor that ``device=name`` means.
+
+    Raises
+    ------
+    DeviceError: if there is none of that name, or it can't be used; the text says why.
+    """
+    if name == "cpu":
+        return next(device for device in devices() if device.kind == "cpu")
+    kind, _, number = name.partition(":")
+    if name != "auto" and (kind != "cuda" or not (number.isdecimal() or name == "cuda")):
+        close = get_close_matches(name, ["auto", "cpu", "cuda", "cuda:0"], n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise DeviceError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:1', got {name!r}.{hint}")
+    known = devices()
+    if name == "auto":
+        return next(device for device in known if device.usable)
+    wanted = f"cuda:{int(number or 0)}"
+    for device in known:
+        if device.name == wanted:
+            return device
+    gpu = known[0]
+    reason = gpu.reason if not gpu.usable else f"the last GPU is {[d.name for d in known if d.kind == 'cuda'][-1]!r}"
+    raise DeviceError(f"device {name!r} can't be used: {reason}. {ADVICE}")
+
+
+def make_target(device: Device, *, poison: bool = False) -> Target:
+    """Return the target that builds for a processor."""
+    if device.kind == "cpu":
+        from cubie.targets.cpu import CpuTarget
+
+        return CpuTarget(poison=poison)
+    from cubie.targets.cuda import CudaTarget
+
+    return CudaTarget(device_id=int(device.name.partition(":")[2]), poison=poison)

@@ -1,0 +1,191 @@
+"""The reference target: device functions stay plain Python over NumPy arrays of runs, with no compiler.
+
+It interprets the one source. An `if` on a mask raises here, lines of device bodies are counted by coverage, and what a body does to a group of
+runs is what lanes will do.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, ParamSpec, TypeVar, cast, final
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from cubie._types import (
+    AllocateFn,
+    AllocatePersistentFn,
+    AllocateSharedFn,
+    DeviceFunction,
+    FloatPrecision,
+    Placement,
+    span,
+)
+from cubie.targets.base import (
+    BINARY_FUNCTIONS,
+    UNARY_FUNCTIONS,
+    KernelLayout,
+    LaunchStatistics,
+    Target,
+    ToRealFn,
+    poison_value,
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class ReferenceBank:
+    """Storage of a group of runs: `bank[i]` is a copy of row i, one number per run; a slice is a view."""
+
+    def __init__(self, rows: NDArray[Any]) -> None:
+        self.rows: Final = rows
+
+    def __getitem__(self, index: Any) -> Any:
+        return ReferenceBank(self.rows[index]) if isinstance(index, slice) else self.rows[index].copy()
+
+    def __setitem__(self, index: int, value: Any) -> None:
+        self.rows[index] = value
+
+
+def increment(counter: Any, mask: Any) -> Any:
+    return np.where(mask, np.int32(counter + np.int32(1)), counter)
+
+
+def fma(a: Any, b: Any, c: Any) -> Any:
+    return a * b + c
+
+
+def load_at(array: Any, index: Any) -> Any:
+    return array[index]
+
+
+def store_at(array: Any, index: Any, value: Any, mask: Any) -> None:
+    index, value, mask = np.broadcast_arrays(index, value, mask)
+    array[index[mask]] = value[mask]
+
+
+SPELLINGS: Final = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "pow": "power"}  # fmt: skip
+FUNCTIONS: Final[dict[str, Any]] = {
+    **{name: getattr(np, SPELLINGS.get(name, name)) for name in (*UNARY_FUNCTIONS, *BINARY_FUNCTIONS) if name != "erf"},
+    "erf": np.vectorize(math.erf),
+    "minimum": lambda a, b: np.where(a < b, a, b),
+    "maximum": lambda a, b: np.where(a > b, a, b),
+    "select": np.where,
+    "any_run": lambda mask: bool(np.any(mask)),
+    "negate": np.logical_not,
+    "fma": fma,
+    "load_at": load_at,
+    "store_at": store_at,
+    "increment": increment,
+}
+
+
+@final
+class ReferenceTarget(Target):
+    """Interprets device functions for `width` runs at once.
+
+    Parameters
+    ----------
+    width : how many runs stand in a per-run value.
+    """
+
+    kind = "reference"
+
+    def __init__(self, *, width: int = 5, poison: bool = False) -> None:
+        super().__init__(poison=poison)
+        self.width: Final = width
+        for name, function in self.functions.items():
+            setattr(self, name, function)
+
+    @property
+    @override
+    def functions(self) -> Mapping[str, Any]:
+        return FUNCTIONS | {"splat": lambda value: np.full(self.width, value)}
+
+    @override
+    def device(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
+        return cast(DeviceFunction[P, R], function)
+
+    @override
+    def to_real(self, precision: FloatPrecision) -> ToRealFn:
+        return cast(ToRealFn, lambda count: np.asarray(count).astype(precision))
+
+    def _allocate(self, placement: Placement) -> Any:
+        part, poison, width = span(placement.start, placement.size), poison_value(placement.precision), self.width
+        in_pool, is_shared, poisons = (
+            placement.pool != "local",
+            placement.pool == "shared",
+            self.poison and not placement.kept,
+        )
+
+        def allocate_buffer(shared_parent: Any, persistent_parent: Any) -> Any:
+            if in_pool:
+                array = (shared_parent if is_shared else persistent_parent)[part]
+            else:
+                array = ReferenceBank(np.zeros((max(placement.size, 1), width), placement.precision))
+            if poisons:
+                array.rows[:] = poison
+            return array
+
+        return allocate_buffer
+
+    @override
+    def allocator(self, placement: Placement, /) -> AllocateFn:
+        return cast(AllocateFn, self._allocate(placement))
+
+    @override
+    def shared_allocator(self, placement: Placement, /) -> AllocateSharedFn:
+        return cast(AllocateSharedFn, self._allocate(placement))
+
+    @override
+    def persistent_allocator(self, placement: Placement, /) -> AllocatePersistentFn:
+        return cast(AllocatePersistentFn, self._allocate(placement))
+
+    @override
+    def kernel(self, solve_run: Any, layout: KernelLayout, /) -> "ReferenceKernel":
+        return ReferenceKernel(solve_run, layout, self)
+
+
+@final
+class ReferenceKernel:
+    """Integrates a batch, one group of runs after the other."""
+
+    compile_seconds: Final = 0.0
+    free_bytes: Final = None
+
+    def __init__(self, solve_run: Any, layout: KernelLayout, target: ReferenceTarget) -> None:
+        self._solve_run: Final = solve_run
+        self._layout: Final = layout
+        self._target: Final = target
+
+    def _bank(self, size: int, precision: Any) -> ReferenceBank:
+        fill = poison_value(precision) if self._target.poison else 0
+        return ReferenceBank(np.full((size, self._target.width), fill, precision))
+
+    def launch(
+        self,
+        inputs: Sequence[NDArray[Any] | int | float],
+        outputs: Sequence[NDArray[Any]],
+        chunks: Sequence[tuple[int, int]],
+        progress: Callable[[int], None] | None,
+    ) -> LaunchStatistics:
+        """Integrate all runs; the last group is filled up with copies of the last run that store nothing."""
+        begin, n_runs, width, layout = time.perf_counter(), chunks[-1][1], self._target.width, self._layout
+        numbers = [
+            value if argument.is_array else argument.precision(value)
+            for argument, value in zip(
+                layout.arguments, (*inputs, *(array.reshape(-1) for array in outputs)), strict=True
+            )
+        ]
+        group = layout.group(0, n_runs, *numbers)
+        with np.errstate(all="ignore"):
+            for first in range(0, n_runs, width):
+                run = np.arange(first, first + width)
+                shared = self._bank(layout.n_shared, layout.shared_precision)
+                persistent = self._bank(layout.n_persistent, layout.persistent_precision)
+                self._solve_run(np.minimum(run, n_runs - 1), run < n_runs, group, shared, persistent)
+                if progress is not None:
+                    progress(min(width, n_runs - first))
+        return LaunchStatistics(kernel=time.perf_counter() - begin, chunks=1)

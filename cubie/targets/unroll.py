@@ -1,0 +1,132 @@
+"""Partial evaluation of device bodies: `static` loops are unrolled and compile-time branches decided before a compiler sees them.
+
+A body reads like the formula, `for s in static(range(n_stages))` with `if a[s][j] != 0`; what is compiled is the straight line of multiply-adds
+with the zeros gone and every coefficient a constant.
+"""
+
+import ast
+import copy
+import inspect
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from types import CodeType, FunctionType
+from typing import Any, ParamSpec, TypeVar, cast
+
+import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+def static(values: Iterable[T]) -> Iterable[T]:
+    """Mark the values of a `for` loop as known at build time, so that its body is repeated once for each."""
+    return values
+
+
+def unrolled(function: Callable[P, R]) -> Callable[P, R]:
+    """Return `function` with its `static` loops unrolled; one without any comes back as it is."""
+    if (
+        not isinstance(function, FunctionType)
+        or "static" not in function.__code__.co_names + function.__code__.co_freevars
+    ):
+        return function
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    ast.increment_lineno(tree, function.__code__.co_firstlineno - 1)
+    definition = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    evaluator = _Evaluator(function)
+    straight = ast.FunctionDef(
+        name=function.__name__,
+        args=_without_annotations(definition.args),
+        body=evaluator.block(definition.body) or [ast.Pass()],
+        decorator_list=[],
+        returns=None,
+    )
+    module = ast.Module(body=[ast.copy_location(straight, definition)], type_ignores=[])
+    code: CodeType = compile(ast.fix_missing_locations(module), function.__code__.co_filename, "exec")
+    exec(code, evaluator.namespace)
+    return cast(Callable[P, R], evaluator.namespace[function.__name__])
+
+
+def _without_annotations(arguments: ast.arguments) -> ast.arguments:
+    plain = [ast.arg(arg=argument.arg) for argument in arguments.args]
+    return ast.arguments(posonlyargs=[], args=plain, kwonlyargs=[], kw_defaults=[], defaults=[])
+
+
+class _Evaluator(ast.NodeTransformer):
+    """Replaces what is known at build time by its value, leaving the rest as written."""
+
+    def __init__(self, function: FunctionType) -> None:
+        outer = inspect.getclosurevars(function)
+        self.namespace: dict[str, Any] = {**function.__globals__, **outer.nonlocals}
+        self._local_names = frozenset(function.__code__.co_varnames)
+        self._known: dict[str, Any] = {}
+
+    def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        return [straight for statement in statements for straight in self._statements(statement)]
+
+    def _statements(self, statement: ast.stmt) -> Iterator[ast.stmt]:
+        if isinstance(statement, ast.For) and self._is_static(statement.iter):
+            yield from self._repeated(statement)
+        elif isinstance(statement, ast.If) and self._is_known(statement.test):
+            yield from self.block(statement.body if self._value(statement.test) else statement.orelse)
+        elif isinstance(statement, (ast.For, ast.While, ast.If)):
+            yield self._compound(statement)
+        elif not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
+            yield cast(ast.stmt, self.visit(copy.deepcopy(statement)))
+
+    def _repeated(self, loop: ast.For) -> Iterator[ast.stmt]:
+        assert isinstance(loop.target, ast.Name) and isinstance(loop.iter, ast.Call)
+        name = loop.target.id
+        for value in self._value(loop.iter.args[0]):
+            self._known[name] = value
+            yield from self.block(loop.body)
+        self._known.pop(name, None)
+
+    def _compound(self, statement: ast.For | ast.While | ast.If) -> ast.stmt:
+        shell = copy.deepcopy(statement)
+        shell.body = self.block(statement.body) or [ast.Pass()]
+        shell.orelse = self.block(statement.orelse)
+        if isinstance(shell, ast.For):
+            shell.iter = self.visit(shell.iter)
+        else:
+            shell.test = self.visit(shell.test)
+        return shell
+
+    @staticmethod
+    def _is_static(iterable: ast.expr) -> bool:
+        return isinstance(iterable, ast.Call) and isinstance(iterable.func, ast.Name) and iterable.func.id == "static"
+
+    def _is_known(self, expression: ast.expr) -> bool:
+        """Tell whether an expression is made of build-time values alone: closure variables, globals, static loop variables."""
+        names = [node.id for node in ast.walk(expression) if isinstance(node, ast.Name)]
+        return all(name in self._known or (name not in self._local_names and self._is_plain(name)) for name in names)
+
+    def _is_plain(self, name: str) -> bool:
+        builtins = {"range": range, "len": len, "bool": bool, "int": int}
+        return name in builtins or isinstance(self.namespace.get(name), (bool, int, float, tuple, np.generic))
+
+    def _value(self, expression: ast.expr) -> Any:
+        code: CodeType = compile(
+            ast.fix_missing_locations(ast.Expression(copy.deepcopy(expression))), "<static>", "eval"
+        )
+        return eval(code, {**self.namespace, **self._known})
+
+    def visit(self, node: ast.AST) -> Any:
+        folds = isinstance(node, (ast.Name, ast.Subscript, ast.BinOp, ast.IfExp)) and not isinstance(
+            getattr(node, "ctx", None), ast.Store
+        )
+        if folds and self._depends_on_loop(node) and self._is_known(cast(ast.expr, node)):
+            return ast.copy_location(self._constant(self._value(cast(ast.expr, node))), node)
+        return self.generic_visit(node)
+
+    def _depends_on_loop(self, node: ast.AST) -> bool:
+        return any(isinstance(inner, ast.Name) and inner.id in self._known for inner in ast.walk(node))
+
+    def _constant(self, value: object) -> ast.expr:
+        """Spell a value: whole numbers in place, anything else (NumPy scalars, functions) as a global of its own."""
+        if type(value) in (bool, int):
+            return ast.Constant(value)
+        name = f"_static_{len(self.namespace)}"
+        self.namespace[name] = value
+        return ast.Name(id=name, ctx=ast.Load())
