@@ -43,7 +43,8 @@ class BufferRow:
     def remark(self) -> str:
         """What the table says beside it."""
         if self.child is not None:
-            return f"for {self.child}, parts of it kept" if self.kept else f"for {self.child}"
+            extent = ", kept" if self.pool == "persistent_local" else ", parts of it kept"
+            return f"for {self.child}{extent if self.kept else ''}"
         if self.inside is not None:
             return f"inside {self.inside}"
         words = ["kept"] if self.kept else []

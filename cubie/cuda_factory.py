@@ -196,7 +196,7 @@ class CUDAFactory(ABC, Generic[SettingsT, FunctionT_co]):
         return buffer_registry.get_child_allocators(name, self, self._children[name])
 
     def configure(self, settings: SettingsT) -> None:
-        """Go by `settings` from now on and register the buffers they need, all or nothing; equal ones change nothing."""
+        """Go by `settings` from now on and register the buffers they need, all or nothing; equal ones do nothing."""
         if settings != self._settings:
             buffer_registry.declare(self, self.buffers(settings))
             self._settings = settings

@@ -1,6 +1,7 @@
 """The memory map: valid XML, every buffer in it, and nothing that overlaps or leaves the page."""
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import Final, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,7 +11,53 @@ from cubie.buffer_map import BAR_WIDTH, MARGIN
 from tests.buffer_toys import Toy, ToyRegistry
 from tests.test_buffer_report import example
 
-SVG = "{http://www.w3.org/2000/svg}"
+SVG: Final = "{http://www.w3.org/2000/svg}"
+PICTURE: Final = Path(__file__).resolve().parent.parent / "docs" / "buffer_map.svg"
+
+
+class Loop(Toy):
+    """The root of the picture in the documentation."""
+
+
+class Dirk(Toy):
+    """Its step, with two caches that live in the Newton solver's scratch."""
+
+
+class NewtonKrylov(Toy):
+    """The step's solver."""
+
+
+class LinearSolver(Toy):
+    """The solver's solver."""
+
+
+class Controller(Toy):
+    """What chooses step sizes, with a memory."""
+
+
+def documented(registry: ToyRegistry) -> Loop:
+    """Return the tree of the picture in the documentation."""
+    loop, dirk, newton, linear, controller = Loop(), Dirk(), NewtonKrylov(), LinearSolver(), Controller()
+    for name in ("direction", "product"):
+        registry.register(name, linear, 9, "shared", precision=np.float64)
+    for name in ("residual", "correction"):
+        registry.register(name, newton, 9, "shared", precision=np.float64)
+    registry.register("iterations", newton, 1, "local", precision=np.int32)
+    newton.adopt(registry, "linear", linear)
+    registry.register("stage_rates", dirk, 27, "shared", persistent=True, precision=np.float64)
+    registry.register("stage_state", dirk, 9, "local", precision=np.float64)
+    dirk.adopt(registry, "newton", newton)
+    for name in ("increment_cache", "rhs_cache"):
+        registry.register(name, dirk, 9, "local", aliases="newton_shared", precision=np.float64)
+    registry.register("predictor", dirk, 4, "local", aliases="rhs_cache", precision=np.float64)
+    registry.register("error_history", controller, 2, "local", persistent=True, precision=np.float64)
+    for name in ("state", "rate"):
+        registry.register(name, loop, 9, "local", persistent=True, precision=np.float64)
+    registry.register("error", loop, 9, "shared", precision=np.float64)
+    registry.register("y_next", loop, 9, "local", precision=np.float64)
+    loop.adopt(registry, "step", dirk)
+    loop.adopt(registry, "controller", controller)
+    return loop
 
 
 class Drawn(NamedTuple):
@@ -91,3 +138,24 @@ def test_many_buffers_make_a_wider_page_and_none_an_empty_one() -> None:
     page = ElementTree.fromstring(registry.report(toy).to_svg())
     assert float(page.attrib["width"]) > BAR_WIDTH + 2 * MARGIN
     assert len(drawn(page)) == 40
+
+
+def picture() -> str:
+    registry = ToyRegistry()
+    loop = documented(registry)
+    return registry.report(loop).to_svg() + "\n"
+
+
+def test_the_picture_in_the_documentation_is_what_is_drawn() -> None:
+    assert PICTURE.read_text(encoding="utf-8") == picture(), "python -m tests.test_buffer_map draws it anew"
+
+
+def test_the_table_in_the_documentation_is_what_is_printed() -> None:
+    registry = ToyRegistry()
+    loop = documented(registry)
+    page = PICTURE.with_name("buffer_registry.md").read_text(encoding="utf-8")
+    assert str(registry.report(loop)) in page
+
+
+if __name__ == "__main__":
+    PICTURE.write_text(picture(), encoding="utf-8")
