@@ -1,0 +1,67 @@
+"""The one way in: equations or a Python function, with names and defaults, to an `ODESystem`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+from cubie.odesystems.declarations import Names, StateValues, Values, declarations
+from cubie.odesystems.errors import TracingError
+from cubie.odesystems.ode_system import ODESystem
+from cubie.odesystems.symbolic.read_text import read_text
+
+
+class RatesFunction(Protocol):
+    """`f(t, y, p)`, `f(t, y, a, b)` or `f(t, y)`, as SciPy's `solve_ivp` takes it."""
+
+    @property
+    def __name__(self) -> str: ...
+    @property
+    def __call__(self) -> object: ...
+
+
+Equations: TypeAlias = str | Sequence[str] | RatesFunction
+
+
+def create_ode_system(
+    equations: Equations,
+    *,
+    states: StateValues | None = None,
+    parameters: Values | None = None,
+    constants: Mapping[str, float] | None = None,
+    observables: Names | None = None,
+    name: str | None = None,
+) -> ODESystem:
+    """Describe a system of ordinary differential equations, in text or by a Python function.
+
+    Parameters
+    ----------
+    equations : lines such as `dx = -k*x`, `x' = ...`, `dx/dt = ...` and auxiliary `name = expression`, in any order,
+        as a list or as one text; or a function `f(t, y, p)` that returns the rates, which is run with symbols. See
+        docs/models.md.
+    states : names with initial values, in the order that all results have; a list of names leaves the values to each
+        solve. From text they are inferred if left out. A function's states may be a list of initial values, named
+        y0, y1, ...
+    parameters : names with default values, which each run may have its own of; or a list of names.
+    constants : names with values, compiled in.
+    observables : auxiliaries that can be saved beside the states.
+    name : for messages and plots.
+
+    Raises
+    ------
+    ModelError: one of its kinds for each thing that can be wrong (`cubie.odesystems.errors`).
+
+    Examples
+    --------
+    >>> create_ode_system("dx = -k*x", states={"x": 1.0}, parameters={"k": 0.5}, name="decay")
+    <ODESystem 'decay': states x=1; parameters k=0.5>
+    """
+    declared = declarations(states, parameters, constants, observables)
+    if callable(equations):
+        from cubie.odesystems.symbolic.tracing.trace import trace
+
+        return ODESystem.of(name or str(getattr(equations, "__name__", "system")), declared, trace(equations, declared))
+    if not isinstance(equations, (str, Sequence)):
+        raise TracingError(
+            f"equations must be text, a list of texts or a Python function, got {equations!r}. Write 'dx = -k*x'."
+        )
+    form, declared = read_text(equations, declared)
+    return ODESystem.of(name or "system", declared, form)

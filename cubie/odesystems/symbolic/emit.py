@@ -1,0 +1,151 @@
+"""From expressions to the text of a device function: straight-line, positional names, no literal numbers.
+
+Numbers become `c0, c1, ...`, handed over beside the text, because a literal would turn float32 into float64. Nothing of
+the user's text gets here but the structure.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple, TypeAlias, final
+
+import numpy as np
+
+from cubie._types import FloatPrecision
+from cubie.odesystems.errors import InvalidValueError
+from cubie.odesystems.symbolic.functions import FUNCTIONS
+from cubie.odesystems.symbolic.graph import Node, NodeId, Number, Operation, Symbol, count_uses
+from cubie.odesystems.symbolic.passes import Expressions, schedule
+
+MAX_INLINE_LENGTH: Final = 60
+ARGUMENTS: Final = "t, y, parameters, drivers, out"
+
+Form: TypeAlias = Literal["atom", "sign", "infix"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSource:
+    """The text of one device function, and the numbers it is compiled with.
+
+    Parameters
+    ----------
+    name : of the function that the text defines.
+    constants : name and value of each number that the text refers to.
+    """
+
+    name: str
+    text: str
+    constants: tuple[tuple[str, float], ...]
+
+
+class Spelling(NamedTuple):
+    """The text of a value, what parentheses it needs, and whether it is one number for all runs."""
+
+    text: str
+    form: Form = "atom"
+    is_uniform: bool = False
+
+
+def emit(name: str, expressions: Expressions, precision: FloatPrecision) -> DeviceSource:
+    """Write the device function that stores root i in `out[i]`; `out` must overlap neither `y` nor `parameters`."""
+    writer = _Writer(expressions, precision)
+    for node in schedule(expressions):
+        writer.write(node)
+    body = writer.lines or ["return None"]
+    text = "\n".join([f"def {name}({ARGUMENTS}):", *(f"    {line}" for line in body), ""])
+    return DeviceSource(name=name, text=text, constants=tuple(writer.constants.items()))
+
+
+@final
+class _Writer:
+    """The lines of one function, as nodes come in order of the schedule."""
+
+    def __init__(self, expressions: Expressions, precision: FloatPrecision) -> None:
+        self.lines: Final[list[str]] = []
+        self.constants: Final[dict[str, float]] = {}
+        self._nodes = expressions.nodes
+        self._precision = precision
+        self._uses = count_uses(expressions.nodes, expressions.roots)
+        self._spellings: dict[NodeId, Spelling] = {}
+        self._n_names = 0
+        self._outputs: dict[NodeId, list[int]] = {}
+        for index, root in enumerate(expressions.roots):
+            self._outputs.setdefault(root, []).append(index)
+
+    def write(self, node: NodeId) -> None:
+        """Spell a node, giving it a name of its own if it is used again or long, and store it where it is wanted."""
+        spelling = self._spell(node, self._nodes[node])
+        is_free = (
+            (spelling.form == "atom" and "(" not in spelling.text)
+            or spelling.is_uniform
+            or self._is_signed_name(spelling)
+        )
+        if not is_free and (
+            self._uses[node] > 1 or (len(spelling.text) > MAX_INLINE_LENGTH and node not in self._outputs)
+        ):
+            spelling = self._named(spelling)
+        self._spellings[node] = spelling
+        for index in self._outputs.get(node, ()):
+            self.lines.append(f"out[{index}] = {_splat(spelling).text}")
+
+    def _spell(self, node: NodeId, it: Node) -> Spelling:
+        match it:
+            case Number(value):
+                return Spelling(self._constant(value), is_uniform=True)
+            case Symbol("time", _):
+                return Spelling("t")
+            case Symbol(kind, index):
+                name = f"{'y' if kind == 'state' else 'p'}{index}"
+                self.lines.append(f"{name} = {'y' if kind == 'state' else 'parameters'}[{index}]")
+                return Spelling(name)
+            case Operation(function, arguments):
+                return self._operation(function, [self._spellings[argument] for argument in arguments])
+
+    def _operation(self, function: str, operands: list[Spelling]) -> Spelling:
+        row = FUNCTIONS[function]
+        if function == "negative":
+            return Spelling("-" + _parenthesised(operands[0]), "sign", operands[0].is_uniform)
+        if function == "select":
+            operands = [_splat(operand) for operand in operands]
+        elif all(operand.is_uniform for operand in operands):
+            operands = [_splat(operands[0]), *operands[1:]]
+        if function == "add" and operands[1].form == "sign":
+            return Spelling(f"{_first(operands[0])} - {operands[1].text[1:]}", "infix")
+        assert row.spelling is not None
+        if not row.is_operator:
+            return Spelling(row.spelling.format(*(operand.text for operand in operands)))
+        return Spelling(row.spelling.format(_first(operands[0]), *map(_parenthesised, operands[1:])), "infix")
+
+    def _named(self, spelling: Spelling) -> Spelling:
+        name = f"x{self._n_names}"
+        self._n_names += 1
+        self.lines.append(f"{name} = {spelling.text}")
+        return Spelling(name)
+
+    def _constant(self, value: float) -> str:
+        limits = np.finfo(self._precision)
+        if value and not float(limits.smallest_subnormal) <= abs(value) <= float(limits.max):
+            raise InvalidValueError(
+                f"every number in a {self._precision.__name__} model must lie within its range, got {value!r}. "
+                "Solve with precision='float64', or choose other units."
+            )
+        name = f"c{len(self.constants)}"
+        self.constants[name] = value
+        return name
+
+    @staticmethod
+    def _is_signed_name(spelling: Spelling) -> bool:
+        return spelling.form == "sign" and "(" not in spelling.text
+
+
+def _splat(spelling: Spelling) -> Spelling:
+    """Spell a number for all runs as a value per run."""
+    return Spelling(f"splat({spelling.text})") if spelling.is_uniform else spelling
+
+
+def _parenthesised(spelling: Spelling) -> str:
+    return spelling.text if spelling.form == "atom" else f"({spelling.text})"
+
+
+def _first(spelling: Spelling) -> str:
+    """Spell the first operand of an infix operator: there a sign needs no parentheses."""
+    return f"({spelling.text})" if spelling.form == "infix" else spelling.text
