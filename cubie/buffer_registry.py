@@ -67,8 +67,6 @@ class Registry(Generic[FactoryT]):
         """Count the factories that have a context."""
         return len(self._contexts)
 
-    # Registration
-
     def register(
         self,
         name: str,
@@ -144,8 +142,6 @@ class Registry(Generic[FactoryT]):
         with self._lock:
             self._contexts.pop(factory, None)
 
-    # Children
-
     def register_child(self, name: str, parent: FactoryT, child: FactoryT, *, persistent: bool = True) -> None:
         """Give `child` its part of both of `parent`'s pools, as `{name}_shared` and `{name}_persistent`.
 
@@ -189,8 +185,6 @@ class Registry(Generic[FactoryT]):
             return True
         children = (part.factory() for part in self._context(root).parts)
         return any(child is not None and self._contains(child, factory) for child in children)
-
-    # Layout
 
     def layout(self, factory: FactoryT) -> BufferLayout:
         """Return where everything stands; the same object until something changes here or below.
@@ -246,8 +240,6 @@ class Registry(Generic[FactoryT]):
                 persistent = persistent_start + _placement(layout, f"{part.child}_persistent").start
                 children.append(self._report(part.alive(context.owner), part.child, shared, persistent))
         return BufferReport.of(name, context.owner, layout, shared_start, persistent_start, children)
-
-    # Allocators
 
     def get_allocator(self, name: str, factory: FactoryT) -> AllocateFn:
         """Return the device function that hands out a buffer, made by the factory's target.

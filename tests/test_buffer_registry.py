@@ -43,9 +43,6 @@ def tree(registry: ToyRegistry) -> tuple[Toy, Toy, Toy]:
     return loop, step, solver
 
 
-# Keys and lifetimes
-
-
 def test_the_singleton_is_the_public_type() -> None:
     assert isinstance(buffer_registry, Registry)
     assert_type(buffer_registry, BufferRegistry)
@@ -133,9 +130,6 @@ def test_registration_from_many_threads_loses_nothing(registry: ToyRegistry) -> 
     assert sorted(part.start for part in layout.shared_slices.values()) == list(range(0, 800, 2))
 
 
-# Registration and change
-
-
 def test_a_failed_registration_leaves_no_context(registry: ToyRegistry) -> None:
     toy = Toy()
     with pytest.raises(BufferRegistrationError, match="size of buffer 'a'"):
@@ -188,9 +182,6 @@ def test_the_alias_follows_when_its_target_moves(registry: ToyRegistry) -> None:
     assert registry.layout(toy).shared_slices == {"work": slice(3, 8), "cache": slice(0, 3)}
 
 
-# Placement by path
-
-
 def test_a_buffer_is_moved_by_its_path(registry: ToyRegistry) -> None:
     loop, _, solver = tree(registry)
     registry.relocate(loop, "step.solver.history", "shared")
@@ -233,9 +224,6 @@ def test_a_childs_region_cannot_be_moved(registry: ToyRegistry) -> None:
     loop, _, _ = tree(registry)
     with pytest.raises(BufferRegistrationError, match="must be its own, got the region of child 'step'"):
         registry.relocate(loop, "step_shared", "local")
-
-
-# Children
 
 
 def test_a_childs_regions_have_exactly_its_totals(registry: ToyRegistry) -> None:
@@ -282,9 +270,6 @@ def test_child_allocators_are_for_the_registered_child_only(registry: ToyRegistr
         registry.get_child_allocators("stop", loop, step)
 
 
-# Allocators
-
-
 def test_allocators_hand_out_the_slices_of_the_layout(registry: ToyRegistry) -> None:
     loop, step, solver = tree(registry)
     registry.register("plain", solver, 0, "local", precision=np.int32)
@@ -310,9 +295,6 @@ def test_allocators_of_unknown_buffers_are_refused(registry: ToyRegistry) -> Non
         registry.get_allocator("scratch", Toy())
     with pytest.raises(BufferRegistrationError, match="fetch its region by get_child_allocators"):
         registry.get_allocator("step_shared", loop)
-
-
-# Faults that systems of this kind have had
 
 
 def test_a_parent_that_measured_before_the_grandchild_registered_measures_again(registry: ToyRegistry) -> None:
