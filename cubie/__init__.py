@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from cubie.batchsolving.run_result import RunResult
     from cubie.batchsolving.solution import BatchStats, IntegrationError, Solution
-    from cubie.batchsolving.solver import Solver, SolverSettings, methods, solve_ivp
+    from cubie.batchsolving.solver import Solver, solve_ivp
+    from cubie.batchsolving.solver_settings import SolverSettings, methods
     from cubie.batchsolving.system_interface import UnknownNameError
     from cubie.batchsolving.tolerances import CubieWarning
     from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
@@ -50,7 +51,8 @@ __all__ = [
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "cubie.batchsolving.run_result": ("RunResult",),
     "cubie.batchsolving.solution": ("BatchStats", "IntegrationError", "Solution"),
-    "cubie.batchsolving.solver": ("Solver", "SolverSettings", "methods", "solve_ivp"),
+    "cubie.batchsolving.solver": ("Solver", "solve_ivp"),
+    "cubie.batchsolving.solver_settings": ("SolverSettings", "methods"),
     "cubie.batchsolving.system_interface": ("UnknownNameError",),
     "cubie.batchsolving.tolerances": ("CubieWarning",),
     "cubie.integrators.algorithms.butcher_tableau": ("ButcherTableau",),
