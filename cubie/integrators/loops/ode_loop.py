@@ -268,7 +268,8 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunFn]):
         error_squared_of, finite = norms.error_squared, norms.finite
         advance, between, after_steps = clock
         too_small, non_finite = np.int32(Status.step_too_small), np.int32(Status.non_finite)
-        select, splat, fma, absolute, minimum = target.select, target.splat, target.fma, target.absolute, target.minimum
+        select, splat, fma, absolute = target.select, target.splat, target.fma, target.absolute
+        minimum, maximum = target.minimum, target.maximum
 
         @target.device
         def attempt(
@@ -281,13 +282,15 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunFn]):
                 taken = select(is_last, left, length)
                 dt = taken * direction
                 t_next, t_next_rest = advance(t, t_rest, dt)
+                begun = t
             else:
                 taken = length
                 dt = taken * direction
                 is_last = n_steps + 1 >= arguments.max_steps
                 t_next, t_next_rest = after_steps(n_steps + 1, arguments)
+                begun = splat(arguments.times[0])
             overshoot = direction * ((t + dt) - end) > zero
-            t_step = select(overshoot, fma(-guard * direction, absolute(end), t), t)
+            t_step = select(overshoot, fma(-guard * direction, maximum(absolute(begun), absolute(end)), t), t)
             answer = step(
                 t_step, dt, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, w.error, w.step_shared, w.step_persistent
             )  # fmt: skip
