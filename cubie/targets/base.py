@@ -1,4 +1,6 @@
-"""What every target offers: a decorator for device code, allocators, the primitives of the dialect, kernels and their launch."""
+"""What every target offers: a decorator for device code, allocators, the primitives of the dialect, kernels and their
+launch.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +44,9 @@ class SelectFn(Protocol):
 
 
 class AnyRunFn(Protocol):
-    """`any_run(mask)`: whether the mask holds for any of the runs advanced together; the one mask that may steer a loop."""
+    """`any_run(mask)`: whether the mask holds for any of the runs advanced together; the one mask that may steer a
+    loop.
+    """
 
     def __call__(self, mask: Mask, /) -> bool: ...
 
@@ -112,8 +116,11 @@ class ToRealFn(Protocol):
     def __call__(self, count: Count, /) -> Real: ...
 
 
-UNARY_FUNCTIONS: Final = "sqrt exp expm1 exp2 log log1p log2 log10 sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf floor ceil absolute sign".split()
-BINARY_FUNCTIONS: Final = "pow atan2 minimum maximum hypot".split()
+UNARY_FUNCTIONS: Final = (
+    *("sqrt", "exp", "expm1", "exp2", "log", "log1p", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan"),
+    *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "floor", "ceil", "absolute", "sign"),
+)
+BINARY_FUNCTIONS: Final = ("pow", "atan2", "minimum", "maximum", "hypot")
 
 
 class LaunchStatistics(NamedTuple):
@@ -147,7 +154,8 @@ class Target(ABC):
 
     Parameters
     ----------
-    poison : fill scratch with NaN at every hand-out, and everything before the first step, so that a read of what nobody wrote shows.
+    poison : fill scratch with NaN at every hand-out, and everything before the first step, so that a read of what
+        nobody wrote shows.
     """
 
     kind: ClassVar[str]
@@ -202,7 +210,9 @@ class Target(ABC):
     def from_source(
         self, name: str, text: str, constants: Sequence[tuple[str, float]], precision: FloatPrecision
     ) -> DeviceFunction[..., Any]:
-        """Compile generated straight-line code; its constants become numbers of `precision`, its functions this target's."""
+        """Compile generated straight-line code; its constants become numbers of `precision`, its functions this
+        target's.
+        """
         import linecache
 
         file_name = f"<cubie {name} {abs(hash(text)):x}>"
@@ -227,7 +237,9 @@ class KernelLayout(NamedTuple):
 
     name: str
     group: type[Any]
-    """The named tuple in which the device function takes `first_run` and `n_slots`, then the arguments: outputs hold runs from `first_run` on."""
+    """The named tuple in which the device function takes `first_run` and `n_slots`, then the arguments: outputs hold
+    runs from `first_run` on.
+    """
     arguments: tuple[Argument, ...]
     n_outputs: int
     """How many of the arguments, the last ones, are written; each is an array whose last axis is the run."""

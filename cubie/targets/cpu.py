@@ -1,7 +1,8 @@
 """The CPU: numba on LLVM, one run at a time in every core.
 
-A kernel is one C function over a range of runs (integers, pointers and numbers; no Python objects, no exceptions), so that threads, chunks and
-progress call it without the GIL. Every working array is a stack slot that LLVM takes apart into registers.
+A kernel is one C function over a range of runs (integers, pointers and numbers; no Python objects, no exceptions), so
+that threads, chunks and progress call it without the GIL. Every working array is a stack slot that LLVM takes apart
+into registers.
 """
 
 import math
@@ -28,7 +29,7 @@ from cubie._types import (
     span,
 )
 from cubie.targets.base import BINARY_FUNCTIONS, UNARY_FUNCTIONS, KernelLayout, Target, ToRealFn, poison_value
-from cubie.targets.llvm import llvm_function, primitives
+from cubie.targets.llvm import INSTRUCTIONS, llvm_function, primitives
 from cubie.targets.thread_pool import CpuKernel
 from cubie.targets.unroll import unrolled
 
@@ -133,11 +134,12 @@ def maximum(a: Any, b: Any) -> Any:
 
 SHARED: Final = primitives(intrinsic, types.int32)
 select: Final = SHARED["select"]
-LIBM: Final = {name: llvm_function(intrinsic, name) for name in ("exp", "exp2", "log", "log2", "log10", "sin", "cos")}
+SPELLINGS: Final = INSTRUCTIONS | {name: name for name in ("exp", "exp2", "log", "log2", "log10", "sin", "cos")}
+LLVM: Final = {name: llvm_function(intrinsic, spelling) for name, spelling in SPELLINGS.items()}
 OURS: Final = {f.__name__: f for f in (any_run, splat, load_at, store_at, negate, minimum, maximum)}
 NAMES: Final = (*UNARY_FUNCTIONS, *BINARY_FUNCTIONS)
 FUNCTIONS: Final[dict[str, Any]] = (
-    {name: getattr(math, name) for name in NAMES if hasattr(math, name)} | LIBM | SHARED | OURS
+    {name: getattr(math, name) for name in NAMES if hasattr(math, name)} | LLVM | SHARED | OURS
 )
 
 

@@ -1,7 +1,8 @@
 """CUDA GPUs through numba-cuda, and its simulator under `NUMBA_ENABLE_CUDASIM=1`: one thread integrates one run.
 
-All device code that names `cuda` stands in this file, because the simulator swaps that one global. Chains of multiply-adds are explicit, so no
-fast-math flag is asked for: numba-cuda would take it for all of them, and non-finite checks would lose their meaning.
+All device code that names `cuda` stands in this file, because the simulator swaps that one global. Chains of multiply-
+adds are explicit, so no fast-math flag is asked for: numba-cuda would take it for all of them, and non-finite checks
+would lose their meaning.
 """
 
 import math
@@ -10,6 +11,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast, final
 
 import numpy as np
 from numba import cuda, types
+from numba.core import config
 from typing_extensions import override
 
 from cubie._types import (
@@ -19,18 +21,17 @@ from cubie._types import (
     DeviceFunction,
     FloatPrecision,
     Placement,
-    Precision,
     span,
 )
 from cubie.targets.base import BINARY_FUNCTIONS, UNARY_FUNCTIONS, KernelLayout, Target, ToRealFn, poison_value
 from cubie.targets.cuda_launch import CudaKernel, padded
-from cubie.targets.llvm import LLVM_FUNCTIONS, primitives
+from cubie.targets.llvm import INSTRUCTIONS, libdevice_function, primitives
 from cubie.targets.unroll import unrolled
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SIMULATED: Final = bool(cuda.is_simulated()) if hasattr(cuda, "is_simulated") else hasattr(cuda, "simulator")
+SIMULATED: Final = bool(config.ENABLE_CUDASIM)
 compile_kwargs: Final[dict[str, Any]] = {} if SIMULATED else {"forceinline": True}
 NUMBA_TYPES: Final[dict[Any, Any]] = {
     np.float32: types.float32,
@@ -81,14 +82,17 @@ def maximum(a: Any, b: Any) -> Any:
 
 
 def shared_primitives() -> dict[str, Any]:
-    """Return the primitives that the CPU has too; the simulator, which compiles nothing, takes the reference target's."""
+    """Return the primitives that the CPU has too; the simulator, which compiles nothing, takes the reference target's.
+    """
     if SIMULATED:
         from cubie.targets.reference import FUNCTIONS as plain
 
-        return {name: plain[name] for name in ("fma", "select", "increment", "sign", *LLVM_FUNCTIONS)}
+        return {name: plain[name] for name in ("fma", "select", "increment", "sign", *INSTRUCTIONS)}
     from numba.cuda.extending import intrinsic
 
-    return primitives(intrinsic, types.int32)
+    return primitives(intrinsic, types.int32) | {
+        name: libdevice_function(intrinsic, spelling) for name, spelling in INSTRUCTIONS.items()
+    }
 
 
 OURS: Final = {f.__name__: f for f in (any_run, splat, load_at, store_at, negate, minimum, maximum)}

@@ -22,7 +22,9 @@ class SharedMemoryError(ValueError):
 
 
 def padded(n_shared: int) -> int:
-    """Return the distance of two threads' parts of shared memory: odd, so that a warp's accesses fall into different banks."""
+    """Return the distance of two threads' parts of shared memory: odd, so that a warp's accesses fall into different
+    banks.
+    """
     return n_shared | 1 if n_shared else 0
 
 

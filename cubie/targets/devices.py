@@ -29,7 +29,9 @@ class Device:
 
 
 def devices() -> list[Device]:
-    """List this machine's processors, those that can't be used with the reason; the first usable GPU is what ``"auto"`` takes."""
+    """List this machine's processors, those that can't be used with the reason; the first usable GPU is what ``"auto"``
+    takes.
+    """
     from cubie.targets.thread_pool import n_threads
 
     gpus, reason = _gpus()
@@ -50,7 +52,7 @@ def _gpus() -> tuple[list[Device], str]:
     try:
         gpus = [gpu for gpu in cuda.gpus]
         names = [str(gpu.name.decode() if isinstance(gpu.name, bytes) else gpu.name) for gpu in gpus]
-    except Exception as error:  # noqa: BLE001  # the driver's errors have no common base, and any of them means: no GPU
+    except Exception as error:  # the driver's errors have no common base, and any of them means: no GPU
         return (
             [],
             f"the CUDA driver can't be used ({str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__})",

@@ -1,12 +1,14 @@
-"""The primitives that both compilers share: numba's for the CPU and numba-cuda's for the GPU lower the same LLVM instructions."""
+"""The primitives that both compilers share: numba's for the CPU and numba-cuda's for the GPU lower the same LLVM
+instructions.
+"""
 
 from collections.abc import Callable
 from typing import Any, Final
 
 from llvmlite import ir
 
-LLVM_FUNCTIONS: Final = {"absolute": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil"}
-"""Primitives that are one instruction, by LLVM's name for it, on both kinds of processor."""
+INSTRUCTIONS: Final = {"absolute": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil"}
+"""Primitives that are an instruction or two on both kinds of processor, by their name in LLVM and in libdevice."""
 
 
 def alike(name: str, *operands: Any) -> Any:
@@ -53,8 +55,25 @@ def primitives(intrinsic: Callable[[Any], Any], int32: Any) -> dict[str, Any]:
 
         return x(x), generate
 
-    named = {"fma": fma, "select": select, "increment": increment, "sign": sign}
-    return named | {name: llvm_function(intrinsic, spelling) for name, spelling in LLVM_FUNCTIONS.items()}
+    return {"fma": fma, "select": select, "increment": increment, "sign": sign}
+
+
+def libdevice_function(intrinsic: Callable[[Any], Any], name: str) -> Any:
+    """Build the primitive for a function of one number of CUDA's libdevice, which NVVM has where it lacks LLVM's own."""
+
+    @intrinsic
+    def function(typing_context: Any, x: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            (value,) = arguments
+            symbol = f"__nv_{name}{'f' if value.type == ir.FloatType() else ''}"
+            declared = builder.module.globals.get(symbol)
+            if declared is None:
+                declared = ir.Function(builder.module, ir.FunctionType(value.type, [value.type]), symbol)
+            return builder.call(declared, arguments)
+
+        return x(x), generate
+
+    return function
 
 
 def llvm_function(intrinsic: Callable[[Any], Any], name: str) -> Any:

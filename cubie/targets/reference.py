@@ -1,7 +1,7 @@
 """The reference target: device functions stay plain Python over NumPy arrays of runs, with no compiler.
 
-It interprets the one source. An `if` on a mask raises here, lines of device bodies are counted by coverage, and what a body does to a group of
-runs is what lanes will do.
+It interprets the one source. An `if` on a mask raises here, lines of device bodies are counted by coverage, and what a
+body does to a group of runs is what lanes will do.
 """
 
 import math
@@ -66,7 +66,11 @@ def store_at(array: Any, index: Any, value: Any, mask: Any) -> None:
     array[index[mask]] = value[mask]
 
 
-SPELLINGS: Final = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2", "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh", "pow": "power"}  # fmt: skip
+SPELLINGS: Final = {
+    **{f"a{name}": f"arc{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+    "atan2": "arctan2",
+    "pow": "power",
+}
 FUNCTIONS: Final[dict[str, Any]] = {
     **{name: getattr(np, SPELLINGS.get(name, name)) for name in (*UNARY_FUNCTIONS, *BINARY_FUNCTIONS) if name != "erf"},
     "erf": np.vectorize(math.erf),

@@ -1,4 +1,5 @@
-"""A batch on every core: chunks of runs, taken by threads as they come free, through a C function that holds no lock."""
+"""A batch on every core: chunks of runs, taken by threads as they come free, through a C function that holds no lock.
+"""
 
 import ctypes
 import itertools
@@ -40,7 +41,9 @@ _executors: Final[dict[tuple[int, int], ThreadPoolExecutor]] = {}
 
 
 def _executor(threads: int) -> ThreadPoolExecutor:
-    """Return this process's executor of so many threads; a forked child makes its own, since threads don't survive a fork."""
+    """Return this process's executor of so many threads; a forked child makes its own, since threads don't survive a
+    fork.
+    """
     return _executors.setdefault((os.getpid(), threads), ThreadPoolExecutor(threads, thread_name_prefix="cubie"))
 
 

@@ -1,7 +1,8 @@
-"""Partial evaluation of device bodies: `static` loops are unrolled and compile-time branches decided before a compiler sees them.
+"""Partial evaluation of device bodies: `static` loops are unrolled and compile-time branches decided before a compiler
+sees them.
 
-A body reads like the formula, `for s in static(range(n_stages))` with `if a[s][j] != 0`; what is compiled is the straight line of multiply-adds
-with the zeros gone and every coefficient a constant.
+A body reads like the formula, `for s in static(range(n_stages))` with `if a[s][j] != 0`; what is compiled is the
+straight line of multiply-adds with the zeros gone and every coefficient a constant.
 """
 
 import ast
@@ -24,6 +25,12 @@ def static(values: Iterable[T]) -> Iterable[T]:
     return values
 
 
+def expression(function: Callable[P, R]) -> Callable[P, R]:
+    """Mark a function of one `return` as to be written out, folded, where an unrolled body calls it."""
+    vars(function)["__expression__"] = True
+    return function
+
+
 def unrolled(function: Callable[P, R]) -> Callable[P, R]:
     """Return `function` with its `static` loops unrolled; one without any comes back as it is."""
     if (
@@ -31,9 +38,7 @@ def unrolled(function: Callable[P, R]) -> Callable[P, R]:
         or "static" not in function.__code__.co_names + function.__code__.co_freevars
     ):
         return function
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    ast.increment_lineno(tree, function.__code__.co_firstlineno - 1)
-    definition = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    definition = _source(function)
     evaluator = _Evaluator(function)
     straight = ast.FunctionDef(
         name=function.__name__,
@@ -46,6 +51,13 @@ def unrolled(function: Callable[P, R]) -> Callable[P, R]:
     code: CodeType = compile(ast.fix_missing_locations(module), function.__code__.co_filename, "exec")
     exec(code, evaluator.namespace)
     return cast(Callable[P, R], evaluator.namespace[function.__name__])
+
+
+def _source(function: FunctionType) -> ast.FunctionDef:
+    """Return a function's syntax tree, with the line numbers of its file."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    ast.increment_lineno(tree, function.__code__.co_firstlineno - 1)
+    return next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
 
 
 def _without_annotations(arguments: ast.arguments) -> ast.arguments:
@@ -61,6 +73,8 @@ class _Evaluator(ast.NodeTransformer):
         self.namespace: dict[str, Any] = {**function.__globals__, **outer.nonlocals}
         self._local_names = frozenset(function.__code__.co_varnames)
         self._known: dict[str, Any] = {}
+        self._written_out: dict[str, ast.expr] = {}
+        self._fresh = self.namespace
 
     def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
         return [straight for statement in statements for straight in self._statements(statement)]
@@ -98,7 +112,9 @@ class _Evaluator(ast.NodeTransformer):
         return isinstance(iterable, ast.Call) and isinstance(iterable.func, ast.Name) and iterable.func.id == "static"
 
     def _is_known(self, expression: ast.expr) -> bool:
-        """Tell whether an expression is made of build-time values alone: closure variables, globals, static loop variables."""
+        """Tell whether an expression is made of build-time values alone: closure variables, globals, static loop
+        variables.
+        """
         names = [node.id for node in ast.walk(expression) if isinstance(node, ast.Name)]
         return all(name in self._known or (name not in self._local_names and self._is_plain(name)) for name in names)
 
@@ -113,12 +129,35 @@ class _Evaluator(ast.NodeTransformer):
         return eval(code, {**self.namespace, **self._known})
 
     def visit(self, node: ast.AST) -> Any:
+        if isinstance(node, ast.Name) and node.id in self._written_out:
+            return self._written_out[node.id]
+        if isinstance(node, ast.IfExp) and self._is_known(node.test):
+            return self.visit(node.body if self._value(node.test) else node.orelse)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and self._is_expression(node.func.id):
+            return ast.copy_location(self._write_out(node, self.namespace[node.func.id]), node)
         folds = isinstance(node, (ast.Name, ast.Subscript, ast.BinOp, ast.IfExp)) and not isinstance(
             getattr(node, "ctx", None), ast.Store
         )
         if folds and self._depends_on_loop(node) and self._is_known(cast(ast.expr, node)):
             return ast.copy_location(self._constant(self._value(cast(ast.expr, node))), node)
         return self.generic_visit(node)
+
+    def _is_expression(self, name: str) -> bool:
+        return name not in self._local_names and getattr(self.namespace.get(name), "__expression__", False)
+
+    def _write_out(self, call: ast.Call, function: FunctionType) -> ast.expr:
+        """Return the called function's one expression, with the call's arguments in the place of its parameters."""
+        inner = _Evaluator(function)
+        inner._fresh = self.namespace
+        for parameter, argument in zip(function.__code__.co_varnames, call.args, strict=True):
+            if self._is_known(argument):
+                inner._known[parameter] = self._value(argument)
+            else:
+                inner._written_out[parameter] = self.visit(argument)
+        outer = inspect.getclosurevars(function).nonlocals
+        inner._known.update({name: value for name, value in outer.items() if inner._is_plain(name)})
+        (result,) = (node for node in ast.walk(_source(function)) if isinstance(node, ast.Return))
+        return cast(ast.expr, inner.visit(cast(ast.expr, result.value)))
 
     def _depends_on_loop(self, node: ast.AST) -> bool:
         return any(isinstance(inner, ast.Name) and inner.id in self._known for inner in ast.walk(node))
@@ -127,6 +166,6 @@ class _Evaluator(ast.NodeTransformer):
         """Spell a value: whole numbers in place, anything else (NumPy scalars, functions) as a global of its own."""
         if type(value) in (bool, int):
             return ast.Constant(value)
-        name = f"_static_{len(self.namespace)}"
-        self.namespace[name] = value
+        name = f"_static_{len(self._fresh)}"
+        self._fresh[name] = value
         return ast.Name(id=name, ctx=ast.Load())

@@ -11,8 +11,9 @@ from cubie.targets.base import Target
 class StepFn(Protocol):
     """Attempt one step of `dt` from (t, y), where `rate` = f(t, y).
 
-    It writes `y_next`, `rate_next` = f(t + dt, y_next) and the `error` vectors (each of length n_states, one after the other), and answers 0 or
-    the status that makes the step a failure. `y` and `rate` stay as they are, so that a rejected step can be tried again.
+    It writes `y_next`, `rate_next` = f(t + dt, y_next) and the `error` vectors (each of length n_states, one after the
+    other), and answers 0 or the status that makes the step a failure. `y` and `rate` stay as they are, so that a
+    rejected step can be tried again.
     """
 
     def __call__(
@@ -32,7 +33,9 @@ class StepFn(Protocol):
 
 
 class PrepareDenseFn(Protocol):
-    """Compute what `InterpolateFn` needs beyond the step's own stages; called once for a step in which something is due."""
+    """Compute what `InterpolateFn` needs beyond the step's own stages; called once for a step in which something is
+    due.
+    """
 
     def __call__(
         self,

@@ -1,7 +1,8 @@
 """Explicit Runge-Kutta methods: one body for every tableau.
 
-The loop owns ``rate = f(t, y)``, the first stage; a step leaves ``rate_next = f(t + dt, y_next)``, which is the last stage of a method that is
-first same as last, and an evaluation more of one that is not. Stages are numbered as in `Interpolant`.
+The loop owns ``rate = f(t, y)``, the first stage; a step leaves ``rate_next = f(t + dt, y_next)``, which is the last
+stage of a method that is first same as last, and an evaluation more of one that is not. Stages are numbered as in
+`Interpolant`.
 
 References
 ----------
@@ -16,7 +17,7 @@ from typing_extensions import Unpack, override
 
 from cubie._types import FloatPrecision, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
-from cubie.cuda_factory import CUDAFactory, buffer
+from cubie.cuda_factory import buffer
 from cubie.integrators.algorithms.base_algorithm_step import (
     AlgorithmStep,
     InterpolateFn,
@@ -27,7 +28,7 @@ from cubie.integrators.algorithms.base_algorithm_step import (
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
 from cubie.integrators.algorithms.hermite import cubic_hermite
 from cubie.odesystems.rate_function import RateFunction
-from cubie.targets.unroll import static
+from cubie.targets.unroll import expression, static
 
 
 @final
@@ -122,15 +123,15 @@ class ExplicitRungeKutta(AlgorithmStep[ErkSettings]):
     def _stage_rate(self) -> StageRateFn:
         n, end = self.settings.n_states, self.settings.end
 
-        @self.target.device
+        @expression
         def stage_rate(stage: int, i: int, rate: Vector, stage_rates: Vector, rate_next: Vector) -> Real:
-            if stage == 0:
-                return rate[i]
-            if stage == end:
-                return rate_next[i]
-            if stage < end:
-                return stage_rates[(stage - 1) * n + i]
-            return stage_rates[(stage - 2) * n + i]
+            return (
+                rate[i]
+                if stage == 0
+                else rate_next[i]
+                if stage == end
+                else stage_rates[(stage - 1 - (stage > end)) * n + i]
+            )
 
         return stage_rate
 

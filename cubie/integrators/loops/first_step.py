@@ -2,8 +2,8 @@
 
 References
 ----------
-Hairer, Norsett & Wanner (1993), Solving ODEs I, Sec. II.4, "Starting Step Size". Where the book has a millionth of a unit of time we have a
-millionth of the interval, so that the answer does not depend on the unit.
+Hairer, Norsett & Wanner (1993), Solving ODEs I, Sec. II.4, "Starting Step Size". Where the book has a millionth of a
+unit of time we have a millionth of the interval, so that the answer does not depend on the unit.
 """
 
 from typing import Protocol

@@ -1,7 +1,7 @@
 """The loop over steps of one run (or of a group of runs side by side): attempt, emit, accept, until all have ended.
 
-No per-run value steers a branch. Steps and saves are counted in integers; saved times are met by dense output, never by shrinking a step; a
-loop ends at `max_steps` at the latest, and every way to end has a status.
+No per-run value steers a branch. Steps and saves are counted in integers; saved times are met by dense output, never by
+shrinking a step; a loop ends at `max_steps` at the latest, and every way to end has a status.
 """
 
 from typing import NamedTuple, Protocol, final
@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, final
 import numpy as np
 from typing_extensions import override
 
-from cubie._types import AllocateFn, Count, Mask, PersistentBank, Real, SharedBank, Vector
+from cubie._types import Count, Mask, PersistentBank, Real, SharedBank, Vector
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, buffer
 from cubie.integrators.algorithms.base_algorithm_step import StepFactory
@@ -65,7 +65,9 @@ class OpenFn(Protocol):
 
 
 class BeginFn(Protocol):
-    """Load a run, evaluate its first rate, make a save at the start; answer the first step and the number of saves made."""
+    """Load a run, evaluate its first rate, make a save at the start; answer the first step and the number of saves
+    made.
+    """
 
     def __call__(
         self, run: Count, slot: Count, exists: Mask, w: Workspace, arguments: LoopArguments
@@ -131,7 +133,8 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunFn]):
     @staticmethod
     @override
     def buffers(settings: LoopSettings) -> tuple[BufferEntry, ...]:
-        """Both ends of a step and what belongs to a run; dense output has its own only where something is due between."""
+        """Both ends of a step and what belongs to a run; dense output has its own only where something is due between.
+        """
         n = settings.n_states
         sizes = {"y": n, "rate": n, "y_next": n, "rate_next": n, "error": settings.n_errors * n}
         sizes |= {"dense_state": n * settings.dense, "parameters": settings.n_parameters, "drivers": settings.n_drivers}
@@ -292,7 +295,8 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunFn]):
             overshoot = direction * ((t + dt) - end) > zero
             t_step = select(overshoot, fma(-guard * direction, maximum(absolute(begun), absolute(end)), t), t)
             answer = step(
-                t_step, dt, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, w.error, w.step_shared, w.step_persistent
+                t_step, dt, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, w.error, w.step_shared,
+                w.step_persistent
             )  # fmt: skip
             if adaptive:
                 error_squared = select(answer > 0, splat(huge), error_squared_of(w.y, w.y_next, w.error, arguments))
@@ -307,7 +311,8 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunFn]):
                 accepted = (finite(w.y_next) <= zero) & (answer <= 0)
                 failure = select(accepted, splat(none), select(answer > 0, answer, splat(non_finite)))
             return Attempt(
-                dt, is_last, accepted, select(is_last, end, t_next), select(is_last, end_rest, t_next_rest), next_length, failure
+                dt, is_last, accepted, select(is_last, end, t_next), select(is_last, end_rest, t_next_rest),
+                next_length, failure
             )  # fmt: skip
 
         return attempt
@@ -363,7 +368,8 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunFn]):
                 for i in range(n):
                     w.dense_state[i] = select(theta < one, w.dense_state[i], w.y_next[i])
                 store_row(
-                    fma(theta, dt, t), w.dense_state, w.parameters, w.drivers, n_saved, slot, arguments.n_slots, due, due, arguments.saved, w.output_shared, w.output_persistent
+                    fma(theta, dt, t), w.dense_state, w.parameters, w.drivers, n_saved, slot, arguments.n_slots, due,
+                    due, arguments.saved, w.output_shared, w.output_persistent
                 )  # fmt: skip
                 n_saved = increment(n_saved, due)
                 ahead, is_due = next_save(t, t_rest, attempt, n_saved, arguments)

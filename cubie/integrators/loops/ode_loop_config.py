@@ -15,9 +15,10 @@ RUNNING: Final = -1
 class LoopArguments(NamedTuple):
     """The arguments of a kernel, as device code sees them.
 
-    Input i of run r is ``values[offsets[i] + strides[i]*r]``, states first, then parameters. `times` holds pairs (a time rounded to the build's
-    precision, and what rounding left): start, end, then the saves. `tolerances` holds rtol of every state, then atol. `saved` has shape
-    (n_saves, n_saved, n_slots), `final_time` (1 or 2, n_slots), `counts` (3, n_slots): status, attempted steps, rejected steps.
+    Input i of run r is ``values[offsets[i] + strides[i]*r]``, states first, then parameters. `times` holds pairs (a
+    time rounded to the build's precision, and what rounding left): start, end, then the saves. `tolerances` holds rtol
+    of every state, then atol. `saved` has shape (n_saves, n_saved, n_slots), `final_time` (1 or 2, n_slots), `counts`
+    (3, n_slots): status, attempted steps, rejected steps.
     """
 
     first_run: int

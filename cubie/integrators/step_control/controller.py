@@ -1,8 +1,10 @@
-"""One controller body for every gain law, in base-2 logarithms: one `log2` and one `exp2` a step, whatever the law remembers."""
+"""One controller body for every gain law, in base-2 logarithms: one `log2` and one `exp2` a step, whatever the law
+remembers.
+"""
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypedDict, final
+from typing import Final, NamedTuple, Protocol, TypedDict, final
 
 from typing_extensions import Unpack, override
 
@@ -12,6 +14,9 @@ from cubie.cuda_factory import CUDAFactory, buffer
 from cubie.integrators.step_control.gain_laws import GainLaw
 from cubie.targets.base import Target
 from cubie.targets.unroll import static
+
+LEAST_REMEMBERED_ERROR: Final = 1e-4
+"""Errors are remembered as at least this, as in Hairer's codes: those of tiny first steps are rounding noise."""
 
 
 @final
@@ -100,6 +105,7 @@ class StepController(CUDAFactory[ControllerSettings, ControlFunctions]):
         n_errors, n_gains = law.n_past_errors, law.n_past_gains
         log_safety, log_min, log_max = (precision(math.log2(x)) for x in (law.safety, law.min_gain, law.max_gain))
         zero, half, floor, huge = precision(0), precision(0.5), precision(-64), precision(1e30)
+        remembered_floor = precision(math.log2(LEAST_REMEMBERED_ERROR))
         allocate_history = self.allocator("history")
         fma, select, log2, exp2 = self.target.fma, self.target.select, self.target.log2, self.target.exp2
         minimum, maximum = self.target.minimum, self.target.maximum
@@ -119,7 +125,7 @@ class StepController(CUDAFactory[ControllerSettings, ControlFunctions]):
             for i in static(range(n_errors - 1, 0, -1)):
                 history[1 + i] = select(accepted, history[i], history[1 + i])
             if n_errors > 0:
-                history[1] = select(accepted, log_error, history[1])
+                history[1] = select(accepted, maximum(log_error, remembered_floor), history[1])
             for i in static(range(n_gains - 1, 0, -1)):
                 history[1 + n_errors + i] = select(accepted, history[n_errors + i], history[1 + n_errors + i])
             if n_gains > 0:

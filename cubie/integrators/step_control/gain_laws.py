@@ -1,6 +1,7 @@
 """Step size controllers as rows of one gain law.
 
-With e the error norm of a step (1 is just accepted), k = p + 1 the power of dt by which it shrinks, and h the step sizes::
+With e the error norm of a step (1 is just accepted), k = p + 1 the power of dt by which it shrinks, and h the step
+sizes::
 
     h[n+1] = h[n] * safety * e[n]**(-beta[0]/k) * e[n-1]**(-beta[1]/k) * e[n-2]**(-beta[2]/k)
                   * (h[n]/h[n-1])**(-alpha[0]) * (h[n-1]/h[n-2])**(-alpha[1])
@@ -20,7 +21,9 @@ class UnknownControllerError(LookupError, ValueError):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GainLaw:
-    """One controller: exponents of the last errors (`beta`) and of the last step ratios (`alpha`); none of either keeps the step fixed."""
+    """One controller: exponents of the last errors (`beta`) and of the last step ratios (`alpha`); none of either keeps
+    the step fixed.
+    """
 
     name: str
     beta: tuple[float, ...] = ()
