@@ -36,27 +36,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def info() -> Iterator[str]:
     """Yield lines that tell versions, devices, threads and the cache folder."""
-    import cubie
+    from cubie.targets.devices import devices
     from cubie.targets.thread_pool import n_threads
 
-    yield f"cubie      {cubie.__version__}"
+    yield f"cubie      {_version('cubie')}"
     yield f"Python     {platform.python_version()} on {platform.platform()}"
-    yield f"packages   {', '.join(_versions())}"
-    for number, device in enumerate(cubie.devices()):
+    yield f"packages   {', '.join(f'{name} {_version(name)}' for name in PACKAGES)}"
+    for number, device in enumerate(devices()):
         state = device.description if device.usable else f"can't be used: {device.reason}"
         yield f"{'devices' if number == 0 else '':<11}{device.name:<7} {state}"
     yield f"threads    {n_threads()}"
     yield f"cache      {_cache()}"
 
 
-def _versions() -> Iterator[str]:
+def _version(package: str) -> str:
     from importlib.metadata import PackageNotFoundError, version
 
-    for name in PACKAGES:
-        try:
-            yield f"{name} {version(name)}"
-        except PackageNotFoundError:
-            yield f"{name} not installed"
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _cache() -> str:

@@ -23,7 +23,7 @@ def test_info_gives_the_reason_when_no_gpu_is_usable(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpu = cubie.Device(name="cuda", kind="cuda", description="", usable=False, reason="the driver sees no GPU")
-    monkeypatch.setitem(cubie.__dict__, "devices", lambda: [gpu])
+    monkeypatch.setattr("cubie.targets.devices.devices", lambda: [gpu])
     assert main(["info"]) == OK
     assert "devices    cuda    can't be used: the driver sees no GPU\n" in capsys.readouterr().out
 
