@@ -17,6 +17,10 @@ HEADROOM: Final = 0.9
 """The part of the free memory that arrays may take."""
 
 
+SMALL_BYTES: Final = 2**26
+"""Less than this always fits: asking the system would take longer than a small solve."""
+
+
 class OutputTooLargeError(ValueError):
     """An array would not fit in the free memory."""
 
@@ -43,7 +47,7 @@ def check_fits(shape: tuple[int, ...], precision: Precision, what: str, *, remed
     OutputTooLargeError: if it would take more than nine tenths of it.
     """
     n_bytes = math.prod(shape) * np.dtype(precision).itemsize
-    available = available_host_bytes()
+    available = available_host_bytes() if n_bytes > SMALL_BYTES else None
     if available is None or n_bytes <= HEADROOM * available:
         return
     size = " x ".join(f"{length:,}" for length in shape)

@@ -13,7 +13,8 @@ from cubie.batchsolving.arrays import InputsLike
 from cubie.batchsolving.sweep import Inputs, Sweep, make_inputs
 from cubie.batchsolving.system_interface import SystemInterface, UnknownNameError
 from cubie.memory.mem_manager import OutputTooLargeError
-from tests.batchsolving.models import DECAY, INTERFACE, Names
+from cubie.odesystems.create import create_ode_system
+from tests.batchsolving.models import DECAY, INTERFACE, NO_DEFAULTS
 
 
 def inputs(
@@ -218,7 +219,7 @@ def test_a_constant_is_told_from_a_misspelt_parameter() -> None:
 
 def test_names_are_read_as_python_reads_them() -> None:
     micro, mu = "\N{MICRO SIGN}", "\N{GREEK SMALL LETTER MU}"
-    names = SystemInterface(Names(name="m", states=(mu,), state_defaults=(0.0,)))
+    names = SystemInterface(create_ode_system(f"d{mu} = -{mu}", states={mu: 0.0}))
     assert table(make_inputs(names, {micro: 3.0}, None, "paired", np.float64)).tolist() == [[3.0]]
     assert table(make_inputs(names, pd.DataFrame({micro: [3.0]}), None, "paired", np.float64)).tolist() == [[3.0]]
     with pytest.raises(ValueError, match="must be given once"):
@@ -226,14 +227,11 @@ def test_names_are_read_as_python_reads_them() -> None:
 
 
 def test_an_input_without_a_default_must_be_given() -> None:
-    names = Names(
-        name="m", states=("x",), state_defaults=(math.nan,), parameters=("k",), parameter_defaults=(math.nan,)
-    )
     with pytest.raises(ValueError, match=r"y0 must give 'x', which has no default\. Pass y0=\{'x'"):
-        make_inputs(SystemInterface(names), None, {"k": 1.0}, "paired", np.float64)
+        make_inputs(NO_DEFAULTS, None, {"k": 1.0}, "paired", np.float64)
     with pytest.raises(ValueError, match=r"parameters must give 'k', which has no default"):
-        make_inputs(SystemInterface(names), [1.0], None, "paired", np.float64)
-    assert make_inputs(SystemInterface(names), [1.0], [2.0], "paired", np.float64).values.tolist() == [1.0, 2.0]
+        make_inputs(NO_DEFAULTS, [1.0], None, "paired", np.float64)
+    assert make_inputs(NO_DEFAULTS, [1.0], [2.0], "paired", np.float64).values.tolist() == [1.0, 2.0]
 
 
 def test_an_unknown_kind_of_sweep_is_answered_with_the_nearest() -> None:

@@ -69,6 +69,15 @@ def test_an_output_that_fits_is_let_through() -> None:
     check_output_fits((11, 3, 1000), np.float32)
 
 
+def test_the_system_is_not_asked_about_small_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[None] = []
+    monkeypatch.setattr("cubie.memory.mem_manager.available_host_bytes", lambda: asked.append(None))
+    check_fits((2**23,), np.float64, "a small one")
+    assert not asked
+    check_fits((2**24,), np.float64, "a larger one")
+    assert len(asked) == 1
+
+
 def test_nothing_is_refused_where_the_system_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cubie.memory.mem_manager.available_host_bytes", lambda: None)
     check_fits((2**50,), np.float64, "a giant")
