@@ -1,0 +1,1 @@
+ENABLE_CUDASIM: int
