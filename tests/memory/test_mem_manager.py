@@ -56,6 +56,14 @@ def test_a_system_that_tells_nothing_falls_back_to_its_physical_memory(tmp_path:
     assert available is None or available > 2**20
 
 
+def test_a_system_without_even_that_is_not_asked_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(name: str) -> int:
+        raise ValueError(name)
+
+    monkeypatch.setattr("os.sysconf", unknown)
+    assert available_host_bytes(tmp_path) is None
+
+
 def test_an_output_larger_than_memory_is_refused_with_its_size_and_what_to_do() -> None:
     with pytest.raises(OutputTooLargeError) as refused:
         check_output_fits((1000, 1024, 2**30), np.float64)
