@@ -1,6 +1,7 @@
 """What all tests share: where they run, and what chooses their samples."""
 
 import os
+from functools import cache
 
 import pytest
 from hypothesis import settings
@@ -19,6 +20,7 @@ def pytest_report_header() -> str:
     return f"CUBIE_ACCURACY_SEED={ACCURACY_SEED}"
 
 
+@cache
 def has_gpu() -> bool:
     """Return whether numba-cuda finds a GPU that it can use."""
     from numba import cuda
@@ -26,10 +28,17 @@ def has_gpu() -> bool:
     return not IN_SIMULATOR and cuda.is_available()
 
 
+def reason_to_skip(item: pytest.Item) -> str | None:
+    """Return why a test can't run here; one that is marked for both runs in the simulator and on a GPU."""
+    needs = {name for name in ("simulator", "gpu") if item.get_closest_marker(name)}
+    if not needs or ("simulator" in needs and IN_SIMULATOR) or ("gpu" in needs and has_gpu()):
+        return None
+    return "no CUDA GPU" if needs == {"gpu"} else "set NUMBA_ENABLE_CUDASIM=1 and give -m simulator"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip simulator tests outside the simulator, and GPU tests where there is no GPU."""
     for item in items:
-        if item.get_closest_marker("simulator") and not IN_SIMULATOR:
-            item.add_marker(pytest.mark.skip(reason="set NUMBA_ENABLE_CUDASIM=1 and give -m simulator"))
-        if item.get_closest_marker("gpu") and not has_gpu():
-            item.add_marker(pytest.mark.skip(reason="no CUDA GPU"))
+        reason = reason_to_skip(item)
+        if reason is not None:
+            item.add_marker(pytest.mark.skip(reason=reason))
