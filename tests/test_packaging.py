@@ -4,6 +4,7 @@ import configparser
 import subprocess
 import sys
 import zipfile
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
@@ -114,3 +115,21 @@ def test_mypy_is_as_strict_as_promised() -> None:
         if section != "mypy" and (value.lower() == "false" or option.startswith(("ignore", "disable", "follow")))
     }
     assert relaxed == {("mypy-cubie.targets.*", "disallow_any_explicit")}
+
+
+def test_no_device_body_has_an_unknown_part() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "mypy.ini")
+    patterns = [
+        pattern
+        for section in config.sections()
+        if config[section].getboolean("disallow_any_expr", fallback=False)
+        for pattern in section.removeprefix("mypy-").split(",")
+    ]
+    assert {"cubie._types", "cubie.buffer_registry", "cubie.cuda_factory"} <= set(patterns)
+    for path in (ROOT / "cubie").rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        if "target.device\n" in path.read_text(encoding="utf-8") and not name.startswith("cubie.targets."):
+            assert any(fnmatchcase(name, pattern) for pattern in patterns), (
+                f"say disallow_any_expr of {name} in mypy.ini"
+            )

@@ -1,3 +1,4 @@
+from llvmlite import binding as binding
 from llvmlite import ir as ir
 
 __version__: str
