@@ -1,9 +1,9 @@
 """The one way in: equations or a Python function, with names and defaults, to an `ODESystem`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
-from cubie.odesystems.declarations import Names, StateValues, Values, declarations
+from cubie.odesystems.declarations import Names, Numbers, StateValues, Values, declarations
 from cubie.odesystems.errors import TracingError
 from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.symbolic.read_text import read_text
@@ -26,7 +26,7 @@ def create_ode_system(
     *,
     states: StateValues | None = None,
     parameters: Values | None = None,
-    constants: Mapping[str, float] | None = None,
+    constants: Numbers | None = None,
     observables: Names | None = None,
     name: str | None = None,
 ) -> ODESystem:

@@ -4,7 +4,8 @@ import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias, final
+from numbers import Real
+from typing import Final, SupportsFloat, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,9 @@ NOT_GIVEN: Final = math.nan
 """Stands for a default that a name has not been given: a solve must give the value."""
 
 Names: TypeAlias = Sequence[str]
-Values: TypeAlias = Mapping[str, float] | Names
-StateValues: TypeAlias = Values | Sequence[float] | NDArray[np.float64]
+Numbers: TypeAlias = Mapping[str, SupportsFloat]
+Values: TypeAlias = Numbers | Names
+StateValues: TypeAlias = Values | Sequence[SupportsFloat] | NDArray[np.float64]
 Pairs: TypeAlias = tuple[tuple[str, float], ...]
 
 
@@ -41,7 +43,7 @@ class Declarations:
 def declarations(
     states: StateValues | None,
     parameters: Values | None,
-    constants: Mapping[str, float] | None,
+    constants: Numbers | None,
     observables: Names | None,
 ) -> Declarations:
     """Check what was declared.
@@ -105,7 +107,7 @@ def check_value(kind: str, name: str, value: object) -> float:
     ------
     InvalidValueError
     """
-    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+    if not isinstance(value, bool) and isinstance(value, Real):
         try:
             number = float(value)
         except OverflowError:

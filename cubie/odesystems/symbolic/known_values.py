@@ -27,13 +27,10 @@ class KnownValues:
             self._values.append(self._evaluate(NodeId(position)))
         return self._values[node]
 
-    def arguments(self, node: NodeId) -> tuple[float, ...] | None:
+    def arguments(self, operation: Operation) -> tuple[float, ...] | None:
         """Return the values of an operation's arguments if all are known."""
-        it = self._g.nodes[node]
-        if not isinstance(it, Operation):
-            return None
-        values = tuple(value for argument in it.arguments if (value := self.value(argument)) is not None)
-        return values if len(values) == len(it.arguments) else None
+        values = tuple(value for argument in operation.arguments if (value := self.value(argument)) is not None)
+        return values if len(values) == len(operation.arguments) else None
 
     def _evaluate(self, node: NodeId) -> float | None:
         match self._g.nodes[node]:

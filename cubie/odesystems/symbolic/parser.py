@@ -207,7 +207,7 @@ class _Walk:
     def _known(self, node: NodeId) -> NodeId:
         """Refuse an operation on literals that has no finite value."""
         it = self._g.nodes[node]
-        values = self._literals.arguments(node)
+        values = self._literals.arguments(it) if isinstance(it, Operation) else None
         if isinstance(it, Operation) and values is not None and self._literals.value(node) is None:
             listed = ", ".join(f"{value:g}" for value in values)
             self._refuse(f"{it.function} of {listed} has no finite value. Correct the numbers.")

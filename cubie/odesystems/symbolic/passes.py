@@ -122,11 +122,7 @@ class _Contraction:
 
     def _opposite(self, node: NodeId) -> NodeId:
         """Return the negative of a node's image; the targets' operands carry it for free."""
-        image = self.images[node]
-        it = self.builder.nodes[image]
-        if isinstance(it, Operation) and it.function == "negative":
-            return it.arguments[0]
-        return self.builder.operation("negative", image)
+        return self.builder.operation("negative", self.images[node])
 
     def _sum(self, a: NodeId, b: NodeId, negate: bool) -> NodeId:
         """Add two nodes, or the opposites of both, by a multiply-add where one of them is a product of no other use."""

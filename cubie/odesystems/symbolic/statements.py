@@ -249,6 +249,8 @@ def _check(source: str, tokens: list[Token]) -> None:
     if depth:
         opening = next(token for token in tokens if token.text == "(")
         syntax_error(source, opening.column, "this parenthesis is never closed. Add the missing ')'.")
+    if not _is_operand_end(tokens[-1]):
+        syntax_error(source, tokens[-1].column, f"the expression ends with {tokens[-1].text!r}. Complete it.")
 
 
 def _is_operand_end(token: Token) -> bool:

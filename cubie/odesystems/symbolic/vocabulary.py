@@ -153,7 +153,7 @@ _ARRAYS_ONLY: Final = (
     _row("true_divide", "divide"),
     Word("subtract", 2, 2, _difference),
     Word("floor_divide", 2, 2, _floor_quotient),
-    Word("positive", 1, 1, _same),
+    *(Word(name, 1, 1, _same) for name in ("positive", "conjugate")),
     Word("square", 1, 1, _square),
     Word("reciprocal", 1, 1, _reciprocal),
     *(_scaled(name, math.pi / 180.0) for name in ("deg2rad", "radians")),

@@ -6,57 +6,26 @@ import importlib
 import linecache
 import math
 import types
-from collections.abc import Iterator, Sequence
-from functools import reduce
+from collections.abc import Iterator
 from typing import Final, NoReturn, final
 
 import numpy as np
 from typing_extensions import override
 
-from cubie.odesystems.errors import SideEffectError, TracingError
-from cubie.odesystems.symbolic.tracing.values import (
-    Traced,
-    TracedArray,
-    as_array,
-    dressed,
-    elementwise,
-    for_each,
-    traced_in,
-)
+from cubie.odesystems.errors import SideEffectError
+from cubie.odesystems.symbolic.tracing.substitutes import NUMPY_SUBSTITUTES, Extremum, MathFunction, NumpyFunction
 
 _MATH: Final = {id(value): name for name, value in vars(math).items() if callable(value)}
+_NUMPY: Final = {id(getattr(np, name)): substitute for name, substitute in NUMPY_SUBSTITUTES.items()}
 _ROOM: Final = "It must depend on its arguments and on constants alone"
-_DENIED_BUILTINS: Final = [
-    "print",
-    "open",
-    "input",
-    "exec",
-    "eval",
-    "compile",
-    "breakpoint",
-    "globals",
-    "locals",
-    "vars",
-    "setattr",
-    "delattr",
-    "help",
-    "exit",
-    "quit",
-]
-_LIST_CHANGES: Final = [
-    "append",
-    "extend",
-    "insert",
-    "remove",
-    "pop",
-    "clear",
-    "sort",
-    "reverse",
-    "__setitem__",
-    "__delitem__",
-    "__iadd__",
-    "__imul__",
-]
+_DENIED_BUILTINS: Final = (
+    *("print", "open", "input", "exec", "eval", "compile", "breakpoint", "help", "exit", "quit"),
+    *("globals", "locals", "vars", "setattr", "delattr"),
+)
+_LIST_CHANGES: Final = (
+    *("append", "extend", "insert", "remove", "pop", "clear", "sort", "reverse"),
+    *("__setitem__", "__delitem__", "__iadd__", "__imul__"),
+)
 _DICT_CHANGES: Final = ["pop", "popitem", "clear", "update", "setdefault", "__setitem__", "__delitem__", "__ior__"]
 
 
@@ -77,7 +46,7 @@ class Shims:
         self.codes: Final[set[types.CodeType]] = set()
         """Of every function that was copied, and of those inside it: the user's lines."""
         self._functions: Final[dict[int, types.FunctionType]] = {}
-        self._watched: Final[list[tuple[object, dict[str, object]]]] = []
+        self._attributes: Final[list[tuple[types.FunctionType, dict[str, object]]]] = []
         self._builtins: Final = {
             **vars(builtins),
             **{name: Denied(name, "reads or writes something outside") for name in _DENIED_BUILTINS},
@@ -97,6 +66,8 @@ class Shims:
             return Module(self, outside)
         if id(outside) in _MATH:
             return MathFunction(_MATH[id(outside)], outside)
+        if id(outside) in _NUMPY:
+            return _NUMPY[id(outside)]
         if isinstance(outside, np.ufunc) or _is_numpys(outside):
             return NumpyFunction(outside)
         if isinstance(outside, types.BuiltinFunctionType):
@@ -121,9 +92,7 @@ class Shims:
             return _FrozenDict({key: self.value(item) for key, item in outside.items()})
         if type(outside) is set:
             return frozenset(outside)
-        if hasattr(outside, "__dict__") and not isinstance(outside, type):
-            self._watched.append((outside, dict(vars(outside))))
-        return outside
+        return Instance(self, outside) if hasattr(outside, "__dict__") and not isinstance(outside, type) else outside
 
     def function(self, original: types.FunctionType) -> types.FunctionType:
         """Return a copy of a function that refers to substitutes only.
@@ -152,26 +121,22 @@ class Shims:
         if original.__kwdefaults__:
             copy.__kwdefaults__ = {name: self.value(default) for name, default in original.__kwdefaults__.items()}
         copy.__dict__.update(original.__dict__)
-        self._watched.append((copy, dict(original.__dict__)))
+        self._attributes.append((copy, dict(original.__dict__)))
         return copy
 
     def check_untouched(self) -> None:
-        """Refuse functions that changed an attribute of an outside object; undo it.
+        """Refuse functions that changed an attribute of a function.
 
         Raises
         ------
         SideEffectError
         """
-        for outside, before in self._watched:
-            now = vars(outside)
-            if now.keys() != before.keys() or any(now[name] is not before[name] for name in before):
-                changed = [name for name in (*now, *before) if now.get(name) is not before.get(name)]
-                now.clear()
-                now.update(before)
+        for function, before in self._attributes:
+            if function.__dict__ != before:
+                changed = [name for name in function.__dict__ if function.__dict__[name] is not before.get(name)]
                 raise SideEffectError(
-                    f"it changes the attribute {changed[0]!r} of {type(outside).__name__} "
-                    f"{getattr(outside, '__name__', '')!r}."
-                    f" {_ROOM}; use a local variable"
+                    f"it changes the attribute {changed[0]!r} of function {function.__name__!r}. "
+                    f"{_ROOM}; use a local variable"
                 )
 
     def _import(self, name: str, *others: object, **options: object) -> object:
@@ -210,8 +175,6 @@ class Module:
     def __getattr__(self, name: str) -> object:
         if self._module is np and name == "random":
             return Denied("np.random", "draws numbers that no one can draw again")
-        if self._module is np and name in NUMPY_SUBSTITUTES:
-            return NUMPY_SUBSTITUTES[name]
         return self._shims.value(getattr(self._module, name))
 
     @override
@@ -220,129 +183,48 @@ class Module:
 
 
 @final
-class MathFunction:
-    """A function of `math` that takes symbols too."""
+class Instance:
+    """An object of a user's class: its methods are copied functions, its attributes can't be set."""
 
-    def __init__(self, name: str, original: object) -> None:
-        self._name = name
-        self._original = original
+    __slots__ = ("_cubie_instance", "_cubie_shims")
 
-    def __call__(self, *arguments: object) -> object:
-        trace = traced_in(arguments)
-        if trace is not None and self._name != "fsum":
-            return trace.call(self._name, arguments)
-        if trace is not None:
-            return NumpyFunction(np.sum)(*arguments)
-        assert callable(self._original)
-        return self._original(*arguments)
+    def __init__(self, shims: Shims, instance: object) -> None:
+        object.__setattr__(self, "_cubie_shims", shims)
+        object.__setattr__(self, "_cubie_instance", instance)
+        self._cubie_shims: Shims
+        self._cubie_instance: object
 
-
-@final
-class NumpyFunction:
-    """A function of NumPy whose results hold symbols where its arguments do."""
-
-    def __init__(self, original: object) -> None:
-        self._original = original
-
-    def __call__(self, *arguments: object, **options: object) -> object:
-        assert callable(self._original)
-        return dressed(
-            self._original(*map(_argument, arguments), **{name: _argument(v) for name, v in options.items()})
-        )
+    @property  # type: ignore[misc]  # what isinstance() and super() go by
+    @override
+    def __class__(self) -> type:
+        return type(self._cubie_instance)
 
     def __getattr__(self, name: str) -> object:
-        return NumpyFunction(getattr(self._original, name))
+        return self._cubie_shims.value(getattr(self._cubie_instance, name))
 
-
-@final
-class Extremum:
-    """`min` and `max`, of symbols too."""
-
-    def __init__(self, word: str, original: object) -> None:
-        self._word = word
-        self._original = original
-
-    def __call__(self, *arguments: object, **options: object) -> object:
-        single = arguments[0] if len(arguments) == 1 else arguments
-        values = (
-            list(single) if isinstance(single, (list, tuple, np.ndarray)) or hasattr(single, "__iter__") else [single]
+    @override
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise SideEffectError(
+            f"it sets the attribute {name!r} of a {type(self._cubie_instance).__name__}. {_ROOM}; use a local variable"
         )
-        if options or traced_in(values) is None:
-            assert callable(self._original)
-            return self._original(*arguments, **options)
-        return reduce(lambda a, b: elementwise(self._word, [a, b]), values)
 
+    def __getitem__(self, key: object) -> object:
+        return self._special("__getitem__", key)
 
-def _argument(value: object) -> object:
-    """Return an argument of NumPy's functions, lists of symbols as arrays."""
-    if isinstance(value, (list, tuple)) and any(isinstance(item, Traced) for item in value):
-        return as_array(value)
-    if hasattr(value, "operand"):
-        return as_array(value)
-    return dressed(value) if isinstance(value, np.ndarray) else value
+    def __len__(self) -> object:
+        return self._special("__len__")
 
+    def __iter__(self) -> object:
+        return self._special("__iter__")
 
-def _array(values: object, *_: object, **__: object) -> object:
-    """Make an array: one that can take symbols, unless it is of whole numbers or truth values."""
-    if traced_in(values) is None:
-        plain = np.array(values)
-        if plain.dtype.kind != "f":
-            return plain
-    return as_array(values)
+    def __call__(self, *arguments: object) -> object:
+        return self._special("__call__", *arguments)
 
-
-def _full(shape: int | Sequence[int], value: object, *_: object, **__: object) -> TracedArray:
-    return np.full(shape, value, dtype=object).view(TracedArray)
-
-
-def _zeros(shape: int | Sequence[int], *_: object, **__: object) -> TracedArray:
-    return _full(shape, 0.0)
-
-
-def _ones(shape: int | Sequence[int], *_: object, **__: object) -> TracedArray:
-    return _full(shape, 1.0)
-
-
-def _empty(shape: int | Sequence[int], *_: object, **__: object) -> TracedArray:
-    return _full(shape, None)
-
-
-def _where(mask: object, *choices: object) -> object:
-    if len(choices) != 2:
-        raise TracingError(
-            "np.where must have three arguments, got one. Positions aren't known before a run; give both values"
-        )
-    trace = traced_in([mask, *choices])
-    if trace is None:
-        return np.where(np.asarray(mask), np.asarray(choices[0]), np.asarray(choices[1]))
-    return for_each(lambda values: trace.select(*values), [mask, *choices])
-
-
-def _select(masks: Sequence[object], choices: Sequence[object], default: object = 0.0) -> object:
-    result = default
-    for mask, choice in zip(reversed(masks), reversed(choices), strict=True):
-        result = _where(mask, choice, result)
-    return result
-
-
-def _clip(x: object, low: object = None, high: object = None, **_: object) -> object:
-    if low is not None:
-        x = elementwise("maximum", [x, low])
-    return x if high is None else elementwise("minimum", [x, high])
-
-
-NUMPY_SUBSTITUTES: Final[dict[str, object]] = {
-    "array": _array,
-    "asarray": _array,
-    "asanyarray": _array,
-    "zeros": _zeros,
-    "ones": _ones,
-    "empty": _empty,
-    "full": _full,
-    "where": _where,
-    "select": _select,
-    "clip": _clip,
-}
+    def _special(self, name: str, *arguments: object) -> object:
+        """Call what Python looks for in the class."""
+        method = self._cubie_shims.value(getattr(self._cubie_instance, name))
+        assert callable(method)
+        return method(*arguments)
 
 
 def _is_numpys(value: object) -> bool:

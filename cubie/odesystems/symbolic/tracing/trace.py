@@ -83,17 +83,25 @@ def _traced(function: object, plain: types.FunctionType, declared: Declarations)
         assert callable(copy)
         call = _call(plain, declared, run, is_method=isinstance(function, types.MethodType))
         result = copy(*call.arguments, **call.named)
+        if run.refusal is not None:
+            raise run.refusal
         shims.check_untouched()
         rates, auxiliaries = _returned(result, declared, run)
-    except ModelError as error:
-        stop = "" if str(error).endswith((".", "?")) else "."
-        raise type(error)(f"function {plain.__name__!r}{_place(error, shims)}: {error}{stop}") from None
     except Exception as error:
-        raise TracingError(
-            f"function {plain.__name__!r}{_place(error, shims)}: {type(error).__name__}: {error}. "
-            "It is run once with symbols in place of numbers: use arithmetic, indexing, NumPy's and math's functions."
-        ) from error
+        cause = None if isinstance(error, ModelError) else error
+        raise _located(run.refusal or error, plain.__name__, shims) from cause
     return CheckedForm.of(run.g.nodes, rates, auxiliaries, sorted(run.decided))
+
+
+def _located(error: Exception, name: str, shims: Shims) -> ModelError:
+    """Return the error to raise: what went wrong, in which line of the user's."""
+    where = f"function {name!r}{_place(error, shims)}: "
+    if isinstance(error, ModelError):
+        return type(error)(f"{where}{error}{'' if str(error).endswith(('.', '?')) else '.'}")
+    return TracingError(
+        f"{where}{type(error).__name__}: {error}. "
+        "It is run once with symbols in place of numbers: use arithmetic, indexing, NumPy's and math's functions."
+    )
 
 
 def _place(error: Exception, shims: Shims) -> str:

@@ -42,6 +42,8 @@ class Trace:
         self.g: Final = GraphBuilder()
         self.known: Final = KnownValues(self.g, constants)
         self.decided: Final[set[int]] = set()
+        self.refusal: BranchOnValueError | None = None
+        """The first one, in case the function or NumPy catches it."""
 
     def call(self, name: str, values: Sequence[object]) -> "Traced":
         """Write down a call of a function that NumPy calls `name`.
@@ -104,7 +106,9 @@ class Trace:
         """
         value = self.known.value(node)
         if value is None:
-            raise BranchOnValueError(f"a value that is known only at run time is used {use}")
+            refusal = BranchOnValueError(f"a value that is known only at run time is used {use}")
+            self.refusal = self.refusal or refusal
+            raise refusal
         symbols = (self.g.nodes[position] for position in reachable(self.g.nodes[: node + 1], [node]))
         self.decided.update(symbol.index for symbol in symbols if isinstance(symbol, Symbol))
         return value
@@ -147,11 +151,13 @@ class Traced(NDArrayOperatorsMixin):
         return int(value)
 
     def __int__(self) -> int:
-        return int(self.trace.decide(self.node, "as a whole number. Write np.floor, np.ceil or np.trunc"))
-
-    def conjugate(self) -> "Traced":
-        """Return the value itself: models are real."""
-        return self
+        return int(
+            self.trace.decide(
+                self.node,
+                "as a whole number. Write np.floor, np.ceil or np.trunc for int(), and np.zeros(n) for an array of "
+                "results",
+            )
+        )
 
 
 @final
@@ -168,7 +174,7 @@ class TracedArray(np.ndarray[tuple[int, ...], np.dtype[np.object_]]):
     def __getitem__(self, key: object) -> object:  # type: ignore[override]  # a name is a key too
         if isinstance(key, str):
             return super().__getitem__(position(key, self.names, "state"))
-        return super().__getitem__(key)  # type: ignore[call-overload]  # whatever NumPy takes
+        return super().__getitem__(key.__index__() if isinstance(key, Traced) else key)  # type: ignore[call-overload]  # whatever NumPy takes
 
 
 @final

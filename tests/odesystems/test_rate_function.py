@@ -1,0 +1,77 @@
+"""Systems as device functions of the targets."""
+
+from typing import Final
+
+import numba
+import numpy as np
+import pytest
+
+from cubie._types import FloatPrecision, RateFn, Real, Vector
+from cubie.odesystems import create_ode_system
+from cubie.odesystems.rate_function import ObservablesFunction, RateFunction, SystemFunction, SystemSettings
+from cubie.odesystems.symbolic.functions import FUNCTIONS
+from cubie.targets.base import Target
+from cubie.targets.cpu import CpuTarget
+from cubie.targets.reference import ReferenceTarget
+from tests.odesystems.evaluate import Values, observables, rates
+
+UNARY: Final = [row.name for row in FUNCTIONS.values() if row.takes == ("real",) and row.name != "negative"]
+EVERYTHING: Final = create_ode_system(
+    [
+        "u' = " + " + ".join(f"{name if name != 'absolute' else 'abs'}(u)" for name in UNARY if name != "acosh"),
+        "v' = acosh(v) + v**k + atan2(u, v) + hypot(u, v) + min(u, v) + max(u, v, t) + mod(v, u) + heaviside(v, 0.5)",
+        "w' = (u if u < v and (v <= w or u == w) else v) + piecewise((w, not u >= v), (2, u != v), 3) + (u > v)",
+        "z' = 1 if u > v else 2",
+        "c' = 3",
+        "r = u*v",
+    ],
+    states=["u", "v", "w", "z", "c"],
+    parameters=["k"],
+    observables=["r"],
+)
+POINT: Final = [0.3, 1.7, 0.9, 0.1, 0.2]
+
+
+def expected_of(kind: type[SystemFunction], precision: FloatPrecision) -> Values:
+    """Return what plain NumPy makes of the same source."""
+    evaluate = rates if kind is RateFunction else observables
+    return evaluate(EVERYTHING, POINT, [2.0], t=1.5, precision=precision)
+
+
+def built(kind: type[SystemFunction], target: Target, precision: FloatPrecision) -> object:
+    return kind(SystemSettings(system=EVERYTHING, precision=precision), target=target).device_function
+
+
+KINDS: Final = (RateFunction, ObservablesFunction)
+
+
+@pytest.mark.parametrize("width", [1, 5])
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_reference_target_runs_every_function_of_models(
+    kind: type[SystemFunction], precision: FloatPrecision, width: int
+) -> None:
+    expected = expected_of(kind, precision)
+    function = built(kind, ReferenceTarget(width=width), precision)
+    assert callable(function)
+    t, y, p = (np.multiply.outer(values, np.ones(width)).astype(precision) for values in (1.5, POINT, [2.0]))
+    out = np.full((len(expected), width), np.nan, dtype=precision)
+    function(t, y, p, np.empty((0, width)), out)
+    for run in range(width):
+        assert out[:, run] == pytest.approx(expected, rel=float(8 * np.finfo(precision).eps))
+
+
+def call(function: RateFn, t: Real, y: Vector, p: Vector, d: Vector, out: Vector) -> None:
+    function(t, y, p, d, out)
+
+
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+def test_the_cpu_compiles_every_function_of_models(precision: FloatPrecision) -> None:
+    compiled: object = numba.njit()(call)
+    assert callable(compiled)
+    inputs = [np.array(values, dtype=precision) for values in (POINT, [2.0], [])]
+    for kind in KINDS:
+        expected = expected_of(kind, precision)
+        out = np.full(len(expected), np.nan, dtype=precision)
+        compiled(built(kind, CpuTarget(), precision), precision(1.5), *inputs, out)
+        assert out == pytest.approx(expected, rel=float(32 * np.finfo(precision).eps))
