@@ -2,6 +2,7 @@ from abc import ABCMeta
 from functools import cached_property
 from typing import Literal, type_check_only
 
+from numba.core.typeconv import Conversion
 from numba.core.typing.templates import Signature
 
 @type_check_only
@@ -9,12 +10,17 @@ class _TypeMetaclass(ABCMeta): ...
 
 class Type(metaclass=_TypeMetaclass):
     name: str
+    def __init__(self, name: str) -> None: ...
+    def can_convert_from(self, typingctx: object, other: Type) -> Conversion | None: ...
     def __call__(self, *args: Type) -> Signature: ...
 
-class Integer(Type):
+class Boolean(Type): ...
+class Number(Type): ...
+
+class Integer(Number):
     bitwidth: int
 
-class Float(Type):
+class Float(Number):
     bitwidth: int
 
 class Array(Type):
@@ -35,6 +41,7 @@ class CPointer(Type):
     def __init__(self, dtype: Type, addrspace: int | None = None) -> None: ...
 
 void: Type
+boolean: Boolean
 int32: Integer
 int64: Integer
 intp: Integer

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol, type_check_only
 
 from llvmlite import ir
@@ -7,9 +7,15 @@ from numba.core.types import Array
 
 @type_check_only
 class _ArrayStruct(Protocol):
+    @property
+    def data(self) -> ir.Value: ...
     def _getvalue(self) -> ir.Value: ...
 
-def make_array(array_type: Array) -> Callable[[BaseContext, ir.IRBuilder], _ArrayStruct]: ...
+@type_check_only
+class _ArrayStructMaker(Protocol):
+    def __call__(self, context: BaseContext, builder: ir.IRBuilder, value: ir.Value | None = None) -> _ArrayStruct: ...
+
+def make_array(array_type: Array) -> _ArrayStructMaker: ...
 def populate_array(
     array: _ArrayStruct,
     data: ir.Value,

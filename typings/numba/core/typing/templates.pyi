@@ -1,7 +1,19 @@
+from abc import ABC
+from collections.abc import Callable
+from typing import TypeVar
+
 from numba.core.types import Type
+
+_TemplateT = TypeVar("_TemplateT", bound=FunctionTemplate)
 
 class Signature:
     @property
     def args(self) -> tuple[Type, ...]: ...
     @property
     def return_type(self) -> Type: ...
+
+class FunctionTemplate(ABC): ...
+class AbstractTemplate(FunctionTemplate): ...
+
+def infer_global(val: object) -> Callable[[type[_TemplateT]], type[_TemplateT]]: ...
+def signature(return_type: Type, *args: Type) -> Signature: ...

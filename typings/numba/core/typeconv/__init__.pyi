@@ -1,0 +1,1 @@
+from numba.core.typeconv.castgraph import Conversion as Conversion
