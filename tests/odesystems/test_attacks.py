@@ -139,7 +139,7 @@ def test_hostile_text_is_refused_without_running_anything(text: str) -> None:
             "f'{_0}'",
             "[i for i in _0]",
             "(_1 := _0)",
-            "_0(*_1)",
+            "_0(_1, *_1)",
             "_0(**_1)",
             "_0(_0)(_0)",
             "1j",
