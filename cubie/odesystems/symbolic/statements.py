@@ -19,6 +19,8 @@ from cubie.odesystems.errors import (
 
 MAX_TEXT: Final = 2_000_000
 MAX_STATEMENT: Final = 20_000
+MAX_OPERATORS: Final = 2_500
+"""In one equation; Python 3.11's parser takes a sum of 2,900 terms, and no longer one."""
 MAX_NUMBER: Final = 400
 MAX_DEPTH: Final = 100
 
@@ -30,6 +32,7 @@ _TOKEN: Final = re.compile(
     r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
     r"|(?P<operator>\*\*|//|<=|>=|==|!=|[-+*/%^<>=(),&|~'′])"
 )
+_INFIX: Final = frozenset(["+", "-", "*", "/", "%", "//"])
 _NEW_EQUATION: Final = re.compile(r"[^=<>!()]*=(?!=)")
 _HINTS: Final = {
     ".": "Attributes aren't part of the model language; give values as parameters or constants.",
@@ -221,6 +224,12 @@ def _target(source: str, left: list[Token]) -> tuple[Form, str]:
 
 def _check(source: str, tokens: list[Token]) -> None:
     """Refuse what Python would parse as something else, or not explain."""
+    n_operators = sum(token.text in _INFIX for token in tokens)
+    if n_operators > MAX_OPERATORS:
+        raise ExpressionTooLongError(
+            f"{quoted(source)} must have at most {MAX_OPERATORS:,} operators, got {n_operators:,}. "
+            "Split it by auxiliary lines."
+        )
     depth = 0
     before: Token | None = None
     for token in tokens:
