@@ -1,10 +1,12 @@
 """Systems as device functions of the targets."""
 
+import re
 from typing import Final
 
 import numba
 import numpy as np
 import pytest
+from numba import types
 
 from cubie._types import FloatPrecision, RateFn, Real, Vector
 from cubie.odesystems import create_ode_system
@@ -12,8 +14,10 @@ from cubie.odesystems.rate_function import ObservablesFunction, RateFunction, Sy
 from cubie.odesystems.symbolic.functions import FUNCTIONS
 from cubie.targets.base import Target
 from cubie.targets.cpu import CpuTarget
+from cubie.targets.cuda import CudaTarget
 from cubie.targets.reference import ReferenceTarget
 from tests.odesystems.evaluate import Values, observables, rates
+from tests.ptx import ELEMENTS, compile_ptx
 
 UNARY: Final = [row.name for row in FUNCTIONS.values() if row.takes == ("real",) and row.name != "negative"]
 EVERYTHING: Final = create_ode_system(
@@ -75,3 +79,23 @@ def test_the_cpu_compiles_every_function_of_models(precision: FloatPrecision) ->
         out = np.full(len(expected), np.nan, dtype=precision)
         compiled(built(kind, CpuTarget(), precision), precision(1.5), *inputs, out)
         assert out == pytest.approx(expected, rel=float(32 * np.finfo(precision).eps))
+
+
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", KINDS)
+def test_cuda_compiles_every_function_of_models(kind: type[SystemFunction], precision: FloatPrecision) -> None:
+    """In float32 nothing is done in float64, but for the range reduction inside libdevice's sine and cosine."""
+    rate = kind(SystemSettings(system=EVERYTHING, precision=precision), target=CudaTarget()).device_function
+
+    def kernel(t: Real, y: Vector, p: Vector, d: Vector, out: Vector) -> None:
+        rate(t, y, p, d, out)
+
+    element = ELEMENTS[precision]
+    array = types.Array(element, 1, "C")
+    ptx = compile_ptx(kernel, types.void(element, array, array, array, array), (9, 0))
+    if precision is np.float32:
+        assert set(re.findall(r"^\s*([\w.]*f64[\w.]*)\s", ptx, re.MULTILINE)) <= {
+            "cvt.rn.f64.s64",
+            "mul.f64",
+            "cvt.rn.f32.f64",
+        }

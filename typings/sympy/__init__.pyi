@@ -3,13 +3,29 @@
 from collections.abc import Mapping
 
 class Expr:
-    def evalf(self, n: int = 15, subs: Mapping[Symbol, Float] | None = None) -> Expr: ...
+    def evalf(
+        self,
+        n: int = 15,
+        subs: Mapping[Symbol, Float] | None = None,
+        maxn: int = 100,
+        chop: bool = False,
+        strict: bool = False,
+        quad: str | None = None,
+        verbose: bool = False,
+    ) -> Expr: ...
     def __float__(self) -> float: ...
 
 class Symbol(Expr):
-    def __new__(cls, name: str) -> Symbol: ...
+    def __new__(cls, name: str, **assumptions: bool) -> Symbol: ...
 
 class Float(Expr):
-    def __new__(cls, num: float | str, dps: int | None = None) -> Float: ...
+    def __new__(cls, num: float | str, dps: int | None = None, precision: int | None = None) -> Float: ...
 
-def sympify(a: str, locals: Mapping[str, Expr] | None = None) -> Expr: ...
+def sympify(
+    a: str,
+    locals: Mapping[str, Expr] | None = None,
+    convert_xor: bool = True,
+    strict: bool = False,
+    rational: bool = False,
+    evaluate: bool | None = None,
+) -> Expr: ...
