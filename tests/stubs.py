@@ -16,7 +16,7 @@ TYPINGS: Final = ROOT / "typings"
 
 def main() -> int:
     """Run stubtest over all of them; return its exit code."""
-    roots = ("numba", "llvmlite", "cuda.core")
+    roots = ("numba", "llvmlite", "cuda.core", "sympy")
     command = [sys.executable, "-m", "mypy.stubtest", *roots]
     options = [
         "--ignore-missing-stub",
