@@ -11,7 +11,7 @@ import pytest
 from numba import cuda, types
 
 from cubie import ODESystem, create_ode_system
-from cubie._types import FLOAT_PRECISIONS, GlobalReals, Placement, Pool
+from cubie._types import FLOAT_PRECISIONS, GlobalReals, PersistentBank, Placement, Pool, SharedBank
 from cubie.batchsolving.batch_solver_kernel import BatchSolverKernel
 from cubie.integrators.algorithms.generic_erk_tableaus import find_tableau
 from cubie.integrators.single_integrator_run import RunSettings
@@ -76,9 +76,9 @@ def allocator_ptx(pool: Pool, capability: Capability) -> str:
     allocate = CudaTarget().allocator(placement)
 
     def kernel(out: GlobalReals, index: int) -> None:
-        shared = cuda.shared.array(BANK, np.float32)
-        persistent = cuda.local.array(BANK, np.float32)
-        buffer = allocate(shared, persistent)  # type: ignore[arg-type]  # numba's arrays are what a bank is made of
+        shared: SharedBank = cuda.shared.array(BANK, np.float32)
+        persistent: PersistentBank = cuda.local.array(BANK, np.float32)
+        buffer = allocate(shared, persistent)
         for i in range(SIZE):
             buffer[i] = out[i]
         out[0] = buffer[index]  # type: ignore[index]  # a kernel may write where a device function uses store_at

@@ -14,6 +14,7 @@ from numba.cuda.dispatcher import CUDADispatcher
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_ArrayT = TypeVar("_ArrayT")
 
 @type_check_only
 class _JitDecorator(Protocol):
@@ -35,23 +36,14 @@ def jit(
     fastmath: bool = ...,
 ) -> _JitDecorator: ...
 
-@type_check_only
-class _DeviceArray(Protocol):
-    """An array of device code; what it holds is known to numba's typing, not to Python's."""
-
-    @overload
-    def __getitem__(self, index: int, /) -> object: ...
-    @overload
-    def __getitem__(self, index: slice[int, int, None], /) -> _DeviceArray: ...
-    def __setitem__(self, index: int, value: object, /) -> None: ...
-
+# What an array of device code holds is known to numba's typing; to Python's it is what it is assigned to.
 class local:
     @staticmethod
-    def array(shape: int, dtype: object) -> _DeviceArray: ...
+    def array(shape: int, dtype: object) -> _ArrayT: ...  # type: ignore[type-var]  # said by the assignment
 
 class shared:
     @staticmethod
-    def array(shape: int, dtype: object) -> _DeviceArray: ...
+    def array(shape: int, dtype: object) -> _ArrayT: ...  # type: ignore[type-var]  # said by the assignment
 
 @type_check_only
 class _Dim3(Protocol):
