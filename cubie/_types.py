@@ -1,7 +1,8 @@
 """The words in which the rooms of cubie speak to each other.
 
-A *per-run value* (`Real`, `Count`, `Mask`) is one number for each run that a piece of device code advances at once: a scalar in a CUDA
-thread, a vector in a SIMD lane group, a NumPy array in the reference target. Device code is written once against these protocols.
+A *per-run value* (`Real`, `Count`, `Mask`) is one number for each run that a piece of device code advances at once: a
+scalar in a CUDA thread, a vector in SIMD lanes, a NumPy array in the reference target. Device code is written once
+against these protocols.
 """
 
 from collections.abc import Iterable
@@ -114,7 +115,7 @@ class GlobalCounts(Protocol):
 
 
 class DeviceFunction(Protocol[P, R_co]):
-    """A compiled (or, in the reference target, plain) function with the signature of the Python one it was made from."""
+    """A compiled (in the reference target, plain) function with the signature of the one it was made from."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co: ...
 

@@ -1,4 +1,4 @@
-"""The kernel of a batch: compiled once for a run's code, launched for any values, times, tolerances and number of runs."""
+"""The kernel of a batch: compiled once for a run's code, launched for any values, times and number of runs."""
 
 import math
 from collections.abc import Callable
@@ -85,6 +85,10 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         self.n_compilations += 1
         return self.target.kernel(self.run.device_function, layout)
 
+    def compile(self) -> None:
+        """Build what the next launch needs."""
+        _ = self.device_function
+
     def solve(
         self,
         inputs: Inputs,
@@ -113,7 +117,7 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         if kernel.free_bytes is not None:
             bytes_per_run = (saved.nbytes + final_time.nbytes + counts.nbytes) // n_runs
             chunks = plan_chunks(n_runs, bytes_per_run, kernel.free_bytes - inputs.values.nbytes)
-        arguments = [
+        arguments: list[FloatArray | npt.NDArray[np.int64] | int | float] = [
             inputs.values,
             inputs.offsets,
             inputs.strides,

@@ -10,7 +10,7 @@ Tell: TypeAlias = Callable[[int], None]
 
 @contextmanager
 def progress_bar(n_runs: int, name: str, *, shown: bool) -> Iterator[Tell | None]:
-    """Show a bar over `n_runs` runs and yield what tells it of finished ones, from any thread; None if it is not `shown`."""
+    """Yield what tells a bar over `n_runs` runs of finished ones, from any thread; None if it is not `shown`."""
     if not shown:
         yield None
         return

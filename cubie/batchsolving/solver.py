@@ -18,17 +18,17 @@ from cubie.batchsolving.tolerances import make_tolerances
 from cubie.buffer_registry import buffer_registry
 from cubie.buffer_report import BufferReport
 from cubie.integrators.single_integrator_run import RunSettings
-from cubie.odesystems.create import create_ode_system
+from cubie.odesystems.create import Equations, create_ode_system
 from cubie.odesystems.ode_system import ODESystem
-from cubie.targets.devices import Device, make_target
+from cubie.targets.devices import Device, lane_width, make_target
 
 
 @final
 class Solver:
     """Integrates sweeps of one system, and keeps what it has compiled.
 
-    Values, tolerances, times and the number of runs never compile anything; method, controller, precision, saved variables and device do,
-    once. A solver pickles by its system and settings.
+    Values, tolerances, times and the number of runs never compile anything; method, controller, precision, saved
+    variables and device do, once. A solver pickles by its system and settings.
 
     Parameters
     ----------
@@ -61,15 +61,22 @@ class Solver:
         return self._meant.device
 
     @property
+    def lanes(self) -> int:
+        """How many runs stand side by side in a CPU core's vector registers; 1 on a GPU."""
+        meant, system = self._meant, self.system
+        n_numbers = system.n_states * (meant.tableau.n_dense_stages + 8) + system.n_parameters
+        return meant.lanes or lane_width(meant.device, n_numbers, meant.precision)
+
+    @property
     def n_compilations(self) -> int:
         """How many kernels have been built so far."""
         return sum(kernel.n_compilations for kernel in self._kernels.values())
 
     def update(self, **changes: Unpack[SolverOptions]) -> None:
         """Replace some settings, all or nothing; the next solve compiles only what they touch."""
-        before = self._meant
+        before, width = self._meant, self.lanes
         self._go_by(changed(self._settings, changes))
-        if (before.device, before.buffers) != (self._meant.device, self._meant.buffers):
+        if (before.device, before.buffers) != (self._meant.device, self._meant.buffers) or width != self.lanes:
             self._kernels.clear()
         for (dense, scalar), kernel in self._kernels.items():
             kernel.configure_run(self._run_settings(dense=dense, scalar_tolerances=scalar))
@@ -79,7 +86,7 @@ class Solver:
         scalar = make_tolerances(
             self._settings.rtol, self._settings.atol, self.system.states, self._meant.precision
         ).scalar
-        self._kernel(dense=dense, scalar_tolerances=scalar).device_function
+        self._kernel(dense=dense, scalar_tolerances=scalar).compile()
 
     def report(self, *, dense: bool = False) -> BufferReport:
         """Tell where every working array of a run stands; paths below "loop" are what `buffers` takes."""
@@ -103,7 +110,7 @@ class Solver:
         tolerances = make_tolerances(settings.rtol, settings.atol, self.system.states, precision)
         kernel = self._kernel(dense=schedule.dense, scalar_tolerances=tolerances.scalar)
         compiled = time.perf_counter()
-        kernel.device_function  # noqa: B018  # compiles
+        kernel.compile()
         solving = time.perf_counter()
         with progress_bar(inputs.n_runs, self.system.name, shown=progress) as tell:
             result = kernel.solve(inputs, schedule, tolerances, self._meant.limits, tell)
@@ -130,8 +137,9 @@ class Solver:
 
     @override
     def __repr__(self) -> str:
-        s = self._settings
-        return f"<Solver of {self.system.name!r}: {self._meant.tableau.name}, {self._meant.law.name} control, {s.precision}, on {self._meant.device.name}>"
+        meant, precision = self._meant, self._settings.precision
+        how = f"{meant.tableau.name}, {meant.law.name} control, {precision}, on {meant.device.name}"
+        return f"<Solver of {self.system.name!r}: {how}>"
 
     @override
     def __reduce__(self) -> tuple[object, ...]:
@@ -160,7 +168,7 @@ class Solver:
         if key not in self._kernels:
             settings = self._run_settings(dense=dense, scalar_tolerances=scalar_tolerances)
             self._kernels[key] = BatchSolverKernel(
-                settings, target=make_target(self._meant.device), buffers=self._meant.buffers
+                settings, target=make_target(self._meant.device, width=self.lanes), buffers=self._meant.buffers
             )
         return self._kernels[key]
 
@@ -172,7 +180,7 @@ def _restore(system: ODESystem, settings: SolverSettings) -> Solver:
     return solver
 
 
-def _system_of(equations: str, y0: InputsLike | None, parameters: InputsLike | None) -> ODESystem:
+def _system_of(equations: Equations, y0: InputsLike | None, parameters: InputsLike | None) -> ODESystem:
     """Make the system of raw equations, whose states and parameters are the names that values were given for."""
     for argument, values in (("y0", y0), ("parameters", parameters)):
         if values is not None and not isinstance(values, Mapping):
@@ -187,7 +195,7 @@ def _system_of(equations: str, y0: InputsLike | None, parameters: InputsLike | N
 
 
 def solve_ivp(
-    system: ODESystem | str,
+    system: ODESystem | Equations,
     t_span: Times,
     y0: InputsLike | None = None,
     parameters: InputsLike | None = None,
@@ -201,24 +209,30 @@ def solve_ivp(
 
     Parameters
     ----------
-    system : an `ODESystem`, or what `create_ode_system` makes one of (equations, or a Python function): then the names in `y0` are its states
+    system : an `ODESystem`, or what `create_ode_system` makes one of (equations, or a Python function): then the names
+        in `y0` are its states
         and those in `parameters` its parameters.
     t_span : start and end, in the model's unit of time; backwards if the end is before the start.
-    y0, parameters : by name, one number for all runs or an array of shape (n_runs,); also a table with a column for each name, or arrays by
+    y0, parameters : by name, one number for all runs or an array of shape (n_runs,); also a table with a column for
+        each name, or arrays by
         position, shape (n,) or (n, n_runs). What is left out takes the system's default.
     method : a name of `cubie.methods()` or a `ButcherTableau`.
     t_eval : times to save at, in the order of integration; or `save_every`, their distance. Neither: start and end.
-    rtol, atol : the error of a step may be ``atol + rtol*abs(y)`` in the root mean square over the states; numbers, arrays of shape
+    rtol, atol : the error of a step may be ``atol + rtol*abs(y)`` in the root mean square over the states; numbers,
+        arrays of shape
         (n_states,), or by the states' names.
-    first_step, max_step : lengths in the units of t. A method of fixed steps needs `first_step`, and shortens it evenly so that a whole
+    first_step, max_step : lengths in the units of t. A method of fixed steps needs `first_step`, and shortens it evenly
+        so that a whole
         number of steps fills the span.
     max_steps : attempts after which a run is given up.
-    controller : how steps follow the error: "pi" (the default), "i", "pid", "gustafsson", "h211pi", "h312pid", "pi42", "pi33", "pi34", "fixed", or a `GainLaw`.
+    controller : how steps follow the error: "pi" (the default), "i", "pid", "gustafsson", "h211pi", "h312pid", "pi42",
+        "pi33", "pi34", "fixed", or a `GainLaw`.
     precision : "float64" or "float32", of all arithmetic.
     sweep : "paired": arrays go together, as NumPy broadcasts; "product": every combination.
     save : names of states and observables to save; all states if left out.
     buffers : locations of working arrays, by path, as in ``{"step.stage_rates": "shared"}``.
     device : "auto" (a GPU if one is usable), "cpu", "cuda", "cuda:1".
+    lanes : how many runs a CPU core advances side by side, 1 to 64; chosen if left out.
     progress : show a bar.
 
     Returns

@@ -11,7 +11,7 @@ from cubie.batchsolving.batch_solver_kernel import StepLimits
 from cubie.batchsolving.sweep import Sweep
 from cubie.batchsolving.tolerances import ToleranceLike
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
-from cubie.integrators.algorithms.generic_erk_tableaus import find_tableau
+from cubie.integrators.algorithms.generic_erk_tableaus import ERK_TABLEAUS, find_tableau
 from cubie.integrators.step_control.gain_laws import GAIN_LAWS, GainLaw, find_gain_law
 from cubie.targets.devices import Device, find_device
 
@@ -19,6 +19,7 @@ PrecisionName = Literal["float32", "float64"]
 Times = Sequence[float | SupportsArray] | SupportsArray
 DEFAULT_CONTROLLER: Final = "pi"
 DEFAULT_MAX_STEPS: Final = 100_000
+LANES: Final = (1, 2, 4, 8, 16, 32, 64)
 LOCATIONS: Final[tuple[str, ...]] = get_args(Location)
 
 
@@ -43,6 +44,7 @@ class SolverSettings:
     sweep: Sweep = "paired"
     buffers: Mapping[str, Location] | None = None
     device: str = "auto"
+    lanes: int | None = None
 
 
 class SolverOptions(TypedDict, total=False):
@@ -60,6 +62,7 @@ class SolverOptions(TypedDict, total=False):
     sweep: Sweep
     buffers: Mapping[str, Location] | None
     device: str
+    lanes: int | None
 
 
 @final
@@ -73,6 +76,7 @@ class CheckedSettings:
     limits: StepLimits
     buffers: dict[str, Location]
     device: Device
+    lanes: int | None
 
 
 def changed(settings: SolverSettings, changes: SolverOptions) -> SolverSettings:
@@ -110,6 +114,7 @@ def checked(settings: SolverSettings) -> CheckedSettings:
         limits=_limits(settings, law),
         buffers=_locations(settings.buffers),
         device=find_device(settings.device),
+        lanes=_lanes(settings.lanes),
     )
 
 
@@ -149,15 +154,26 @@ def _limits(settings: SolverSettings, law: GainLaw) -> StepLimits:
         )
     if settings.first_step is not None and math.isinf(settings.first_step):
         raise ValueError("first_step must be finite, got inf. Leave it out for an automatic first step.")
-    if (
-        isinstance(settings.max_steps, bool)
-        or not isinstance(settings.max_steps, int)
-        or not 1 <= settings.max_steps < 2**31
-    ):
+    if not _is_whole(settings.max_steps, 1, 2**31 - 1):
         raise ValueError(
             f"max_steps must be a whole number from 1 to {2**31 - 1}, got {settings.max_steps!r}. Give such a number."
         )
     return StepLimits(first_step=settings.first_step, max_step=settings.max_step, max_steps=settings.max_steps)
+
+
+def _lanes(lanes: int | None) -> int | None:
+    if lanes is not None and lanes not in LANES:
+        raise ValueError(f"lanes must be one of {LANES}, got {lanes!r}. Leave it out for the best width.")
+    return lanes
+
+
+def methods() -> list[str]:
+    """List the names that `method` takes, one for each method; its aliases are in its row."""
+    return list(ERK_TABLEAUS)
+
+
+def _is_whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def _is_number(value: object) -> bool:

@@ -17,7 +17,7 @@ from cubie.integrators.step_control.gain_laws import GainLaw
 from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.rate_function import ObservablesFunction, RateFunction, SystemSettings
 from cubie.outputhandling.output_functions import OutputFunctions, OutputSettings
-from cubie.targets.base import SolveRunFn, Target
+from cubie.targets.base import SolveRunsFn, Target
 
 
 @final
@@ -77,7 +77,7 @@ class RunSettings:
 
 
 @final
-class SingleIntegratorRun(CUDAFactory[RunSettings, SolveRunFn]):
+class SingleIntegratorRun(CUDAFactory[RunSettings, SolveRunsFn]):
     """Wires system, method, controller, output and loop together."""
 
     def __init__(self, settings: RunSettings, *, target: Target) -> None:
@@ -109,5 +109,5 @@ class SingleIntegratorRun(CUDAFactory[RunSettings, SolveRunFn]):
         self.loop.configure(loop)
 
     @override
-    def build(self) -> SolveRunFn:
+    def build(self) -> SolveRunsFn:
         return self.loop.device_function

@@ -22,6 +22,7 @@ from cubie._types import (
     PersistentBank,
     Placement,
     Precision,
+    RateFn,
     Real,
     Scalar,
     SharedBank,
@@ -38,7 +39,7 @@ class SelectFn(Protocol):
     @overload
     def __call__(self, mask: Mask, a: Real | Scalar, b: Real | Scalar, /) -> Real: ...
     @overload
-    def __call__(self, mask: Mask, a: Count, b: Count, /) -> Count: ...
+    def __call__(self, mask: Mask, a: Count, b: Count | int, /) -> Count: ...
     @overload
     def __call__(self, mask: Mask, a: Mask, b: Mask, /) -> Mask: ...
 
@@ -55,9 +56,7 @@ class SplatFn(Protocol):
     """`splat(value)`: one value for every run."""
 
     @overload
-    def __call__(self, value: Scalar, /) -> Real: ...
-    @overload
-    def __call__(self, value: bool, /) -> Mask: ...
+    def __call__(self, value: Scalar | Real, /) -> Real: ...
     @overload
     def __call__(self, value: np.int32, /) -> Count: ...
 
@@ -90,6 +89,24 @@ class IncrementFn(Protocol):
     """`increment(counter, mask)`: add one to a 32-bit counter of the runs of the mask."""
 
     def __call__(self, counter: Count, mask: Mask, /) -> Count: ...
+
+
+class SideBySideFn(Protocol):
+    """`side_by_side(first)`: the runs that are advanced together, from `first` on."""
+
+    def __call__(self, first: int, /) -> Count: ...
+
+
+class RankFn(Protocol):
+    """`rank(mask)`: for each run, how many of the runs before it, of those advanced together, the mask holds for."""
+
+    def __call__(self, mask: Mask, /) -> Count: ...
+
+
+class CountFn(Protocol):
+    """`count(mask)`: for how many of the runs advanced together the mask holds."""
+
+    def __call__(self, mask: Mask, /) -> int: ...
 
 
 class NegateFn(Protocol):
@@ -154,12 +171,14 @@ class Target(ABC):
 
     Parameters
     ----------
+    width : how many runs are advanced together.
     poison : fill scratch with NaN at every hand-out, and everything before the first step, so that a read of what
         nobody wrote shows.
     """
 
     kind: ClassVar[str]
-
+    refills: ClassVar[bool]
+    """A run that has ended makes way for the next one, so that those beside it don't wait for each other."""
     select: SelectFn
     any_run: AnyRunFn
     splat: SplatFn
@@ -168,6 +187,9 @@ class Target(ABC):
     store_at: StoreAtFn
     increment: IncrementFn
     negate: NegateFn
+    side_by_side: SideBySideFn
+    rank: RankFn
+    count: CountFn
     minimum: BinaryFn
     maximum: BinaryFn
     absolute: UnaryFn
@@ -175,7 +197,8 @@ class Target(ABC):
     log2: UnaryFn
     exp2: UnaryFn
 
-    def __init__(self, *, poison: bool = False) -> None:
+    def __init__(self, *, width: int, poison: bool) -> None:
+        self.width: Final = width
         self.poison: Final = poison
 
     @abstractmethod
@@ -204,12 +227,12 @@ class Target(ABC):
         """The primitives and mathematical functions by name, for generated code."""
 
     @abstractmethod
-    def kernel(self, solve_run: Any, layout: "KernelLayout", /) -> Kernel:
-        """Build the batch kernel around the device function that integrates one run."""
+    def kernel(self, solve_runs: "SolveRunsFn", layout: "KernelLayout", /) -> Kernel:
+        """Build the batch kernel around the device function that integrates runs."""
 
     def from_source(
         self, name: str, text: str, constants: Sequence[tuple[str, float]], precision: FloatPrecision
-    ) -> DeviceFunction[..., Any]:
+    ) -> RateFn:
         """Compile generated straight-line code; its constants become numbers of `precision`, its functions this
         target's.
         """
@@ -219,7 +242,8 @@ class Target(ABC):
         linecache.cache[file_name] = (len(text), None, text.splitlines(keepends=True), file_name)
         namespace: dict[str, Any] = {**self.functions, **{key: precision(value) for key, value in constants}}
         exec(compile(text, file_name, "exec"), namespace)
-        return self.device(namespace[name])
+        function: RateFn = namespace[name]
+        return self.device(function)
 
 
 @final
@@ -249,11 +273,11 @@ class KernelLayout(NamedTuple):
     persistent_precision: Precision
 
 
-class SolveRunFn(Protocol):
-    """Integrates one run from its initial values to its end and stores what was asked for."""
+class SolveRunsFn(Protocol):
+    """Integrates the runs from `first` to before `stop`, and stores what was asked for."""
 
     def __call__(
-        self, run: Count, exists: Mask, arguments: Any, shared: SharedBank, persistent: PersistentBank, /
+        self, first: int, stop: int, arguments: Any, shared: SharedBank, persistent: PersistentBank, /
     ) -> None: ...
 
 

@@ -1,18 +1,17 @@
-"""The CPU: numba on LLVM, one run at a time in every core.
+"""The CPU: numba on LLVM, `width` runs side by side in the vector registers of every core.
 
 A kernel is one C function over a range of runs (integers, pointers and numbers; no Python objects, no exceptions), so
 that threads, chunks and progress call it without the GIL. Every working array is a stack slot that LLVM takes apart
 into registers.
 """
 
-import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, ParamSpec, TypeVar, cast, final
+from typing import Any, Final, ParamSpec, TypeVar, final
 
 import numba
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np import arrayobj
@@ -24,11 +23,15 @@ from cubie._types import (
     AllocateSharedFn,
     DeviceFunction,
     FloatPrecision,
+    PersistentBank,
     Placement,
     Precision,
+    SharedBank,
     span,
 )
 from cubie.targets.base import BINARY_FUNCTIONS, UNARY_FUNCTIONS, KernelLayout, Target, ToRealFn, poison_value
+from cubie.targets.lane_primitives import ACROSS_LANES, conversion, lane_by_lane, spreading
+from cubie.targets.lanes import Lanes
 from cubie.targets.llvm import INSTRUCTIONS, llvm_function, primitives
 from cubie.targets.thread_pool import CpuKernel
 from cubie.targets.unroll import unrolled
@@ -49,6 +52,12 @@ OPTIONS: Final[dict[str, Any]] = {
     "no_cfunc_wrapper": True,
     "_nrt": False,
 }
+CALL_OPTIONS: Final = {key: value for key, value in OPTIONS.items() if not key.startswith("no_")}
+LLVM_SPELLINGS: Final = INSTRUCTIONS | {name: name for name in ("exp", "exp2", "log", "log2", "log10", "sin", "cos")}
+
+
+def _compiled(function: Callable[P, R]) -> DeviceFunction[P, R]:
+    return numba.njit(forceinline=True, **OPTIONS)(function)
 
 
 def _array_of(context: Any, builder: Any, element: Any, pointer: Any, size: int) -> Any:
@@ -66,11 +75,9 @@ def _array_of(context: Any, builder: Any, element: Any, pointer: Any, size: int)
     return array._getvalue()
 
 
-def stack_array(size: int, precision: Precision) -> Any:
+def stack_array(size: int, element: Any) -> Any:
     """Build the intrinsic that makes a stack array of `size` elements; legal because allocators are inlined as IR."""
-    element = NUMBA_TYPES[precision]
 
-    @intrinsic
     def allocate(typing_context: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             storage = context.get_data_type(element)
@@ -79,11 +86,10 @@ def stack_array(size: int, precision: Precision) -> Any:
 
         return types.Array(element, 1, "C")(), generate
 
-    return allocate
+    return intrinsic(allocate)
 
 
-@intrinsic
-def view(typing_context: Any, pointer: Any) -> Any:
+def _view(typing_context: Any, pointer: Any) -> Any:
     """See a C pointer as an array; the caller knows its length."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -92,97 +98,71 @@ def view(typing_context: Any, pointer: Any) -> Any:
     return types.Array(pointer.dtype, 1, "C")(pointer), generate
 
 
-def _device(function: Callable[P, R]) -> Any:
-    return numba.njit(forceinline=True, **OPTIONS)(function)
+def _functions() -> dict[str, Any]:
+    """Name the functions of models and the primitives, all but those that make lanes."""
+    libm = {
+        **{name: lane_by_lane(name, 1) for name in UNARY_FUNCTIONS},
+        **{name: lane_by_lane(name, 2) for name in BINARY_FUNCTIONS},
+    }
+    from_llvm = {name: llvm_function(intrinsic, spelling) for name, spelling in LLVM_SPELLINGS.items()}
+    return libm | from_llvm | primitives(intrinsic, types.int32) | ACROSS_LANES
 
 
-@_device
-def any_run(mask: Any) -> Any:
-    return mask
+FUNCTIONS: Final = _functions()
+view: Final = intrinsic(_view)
 
 
-@_device
-def splat(value: Any) -> Any:
-    return value
-
-
-@_device
-def load_at(array: Any, index: Any) -> Any:
-    return array[index]
-
-
-@_device
-def store_at(array: Any, index: Any, value: Any, mask: Any) -> None:
-    if mask:
-        array[index] = value
-
-
-@_device
-def negate(mask: Any) -> Any:
-    return not mask
-
-
-@_device
-def minimum(a: Any, b: Any) -> Any:
-    return select(a < b, a, b)
-
-
-@_device
-def maximum(a: Any, b: Any) -> Any:
-    return select(a > b, a, b)
-
-
-SHARED: Final = primitives(intrinsic, types.int32)
-select: Final = SHARED["select"]
-SPELLINGS: Final = INSTRUCTIONS | {name: name for name in ("exp", "exp2", "log", "log2", "log10", "sin", "cos")}
-LLVM: Final = {name: llvm_function(intrinsic, spelling) for name, spelling in SPELLINGS.items()}
-OURS: Final = {f.__name__: f for f in (any_run, splat, load_at, store_at, negate, minimum, maximum)}
-NAMES: Final = (*UNARY_FUNCTIONS, *BINARY_FUNCTIONS)
-FUNCTIONS: Final[dict[str, Any]] = (
-    {name: getattr(math, name) for name in NAMES if hasattr(math, name)} | LLVM | SHARED | OURS
-)
+def register_bytes() -> int:
+    """Return the width of this CPU's vector registers."""
+    features = binding.get_host_cpu_features()
+    return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
 
 
 @final
 class CpuTarget(Target):
-    """Builds device functions for a CPU core, one run at a time."""
+    """Builds device functions for a CPU core.
+
+    Parameters
+    ----------
+    width : how many runs stand side by side; 1 is one run at a time.
+    """
 
     kind = "cpu"
+    refills = True
 
-    def __init__(self, *, poison: bool = False) -> None:
-        super().__init__(poison=poison)
-        for name, function in self.functions.items():
+    def __init__(self, *, width: int = 1, poison: bool = False) -> None:
+        super().__init__(width=width, poison=poison)
+        self._functions: Final = FUNCTIONS | spreading(width)
+        for name, function in self._functions.items():
             setattr(self, name, function)
 
     @property
     @override
     def functions(self) -> Mapping[str, Any]:
-        return FUNCTIONS
+        return self._functions
 
     @override
     def device(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
-        return cast(DeviceFunction[P, R], _device(unrolled(function)))
+        return _compiled(unrolled(function))
 
     @override
     def to_real(self, precision: FloatPrecision) -> ToRealFn:
-        element = NUMBA_TYPES[precision]
+        to_real: ToRealFn = conversion(NUMBA_TYPES[precision])
+        return to_real
 
-        @_device
-        def to_real(count: Any) -> Any:
-            return element(count)
-
-        return cast(ToRealFn, to_real)
+    def _element(self, precision: Precision) -> Any:
+        """Return what an array of this target holds in the place of one number."""
+        return NUMBA_TYPES[precision] if self.width == 1 else Lanes(NUMBA_TYPES[precision], self.width)
 
     def _allocate(self, placement: Placement) -> Any:
         _shared = placement.pool == "shared"
         _persistent = placement.pool == "persistent_local"
         _poison = self.poison and not placement.kept
         shared_slice = persistent_local_slice = span(placement.start, placement.size)
-        local_array = stack_array(placement.size, placement.precision)
+        local_array = stack_array(placement.size, self._element(placement.precision))
         size, poison = placement.size, poison_value(placement.precision)
 
-        @numba.njit(inline="always", **OPTIONS)
-        def allocate_buffer(shared_parent: Any, persistent_parent: Any) -> Any:
+        def allocate_buffer(shared_parent: SharedBank, persistent_parent: PersistentBank) -> Any:
             if _shared:
                 array = shared_parent[shared_slice]
             elif _persistent:
@@ -194,62 +174,59 @@ class CpuTarget(Target):
                     array[i] = poison
             return array
 
-        return allocate_buffer
+        return numba.njit(inline="always", **OPTIONS)(allocate_buffer)
 
     @override
     def allocator(self, placement: Placement, /) -> AllocateFn:
-        return cast(AllocateFn, self._allocate(placement))
+        allocate: AllocateFn = self._allocate(placement)
+        return allocate
 
     @override
     def shared_allocator(self, placement: Placement, /) -> AllocateSharedFn:
-        return cast(AllocateSharedFn, self._allocate(placement))
+        allocate: AllocateSharedFn = self._allocate(placement)
+        return allocate
 
     @override
     def persistent_allocator(self, placement: Placement, /) -> AllocatePersistentFn:
-        return cast(AllocatePersistentFn, self._allocate(placement))
+        allocate: AllocatePersistentFn = self._allocate(placement)
+        return allocate
 
     @override
-    def kernel(self, solve_run: Any, layout: KernelLayout, /) -> CpuKernel:
+    def kernel(self, solve_runs: Any, layout: KernelLayout, /) -> CpuKernel:
         begin = time.perf_counter()
-        names = [argument.name for argument in layout.arguments]
+        names = ", ".join(argument.name for argument in layout.arguments)
         views = ", ".join(
             f"view({argument.name})" if argument.is_array else argument.name for argument in layout.arguments
         )
         text = (
-            f"def kernel(start, stop, first_run, n_slots, {', '.join(names)}):\n"
-            f"    run_range(start, stop, group(first_run, n_slots, {views}))\n"
+            f"def kernel(start, stop, first_run, n_slots, {names}):\n"
+            f"    solve_range(start, stop, group(first_run, n_slots, {views}))\n"
         )
-        namespace: dict[str, Any] = {
-            "view": view,
-            "group": layout.group,
-            "run_range": self._run_range(solve_run, layout),
-        }
+        solve_range = self._solve_range(solve_runs, layout)
+        namespace: dict[str, Any] = {"view": view, "group": layout.group, "solve_range": solve_range}
         exec(text, namespace)
         element = {argument.name: NUMBA_TYPES[argument.precision] for argument in layout.arguments}
         arguments = [types.CPointer(element[a.name]) if a.is_array else element[a.name] for a in layout.arguments]
-        options = {key: value for key, value in OPTIONS.items() if not key.startswith("no_")}
-        compiled = numba.cfunc(types.void(*[types.int64] * 4, *arguments), **options)(namespace["kernel"])
-        return CpuKernel(layout, compiled.address, time.perf_counter() - begin, keep=compiled)
+        signature = types.void(*[types.int64] * 4, *arguments)
+        compiled = numba.cfunc(signature, **CALL_OPTIONS)(namespace["kernel"])
+        return CpuKernel(layout, compiled.address, time.perf_counter() - begin, width=self.width, keep=compiled)
 
-    def _run_range(self, solve_run: Any, layout: KernelLayout) -> Any:
-        shared_bank = stack_array(layout.n_shared, layout.shared_precision)
-        persistent_bank = stack_array(layout.n_persistent, layout.persistent_precision)
-        n_shared, n_persistent = layout.n_shared, layout.n_persistent
+    def _solve_range(self, solve_runs: Any, layout: KernelLayout) -> Any:
+        shared_bank = stack_array(layout.n_shared, self._element(layout.shared_precision))
+        persistent_bank = stack_array(layout.n_persistent, self._element(layout.persistent_precision))
+        n_shared, n_persistent, poison = layout.n_shared, layout.n_persistent, self.poison
         shared_poison, persistent_poison = (
             poison_value(layout.shared_precision),
             poison_value(layout.persistent_precision),
         )
-        poison = self.poison
 
-        @_device
-        def run_range(start: Any, stop: Any, arguments: Any) -> None:
+        def solve_range(start: int, stop: int, arguments: Any) -> None:
             shared, persistent = shared_bank(), persistent_bank()
-            for run in range(start, stop):
-                if poison:
-                    for i in range(n_shared):
-                        shared[i] = shared_poison
-                    for i in range(n_persistent):
-                        persistent[i] = persistent_poison
-                solve_run(run, True, arguments, shared, persistent)
+            if poison:
+                for i in range(n_shared):
+                    shared[i] = shared_poison
+                for i in range(n_persistent):
+                    persistent[i] = persistent_poison
+            solve_runs(start, stop, arguments, shared, persistent)
 
-        return run_range
+        return _compiled(solve_range)

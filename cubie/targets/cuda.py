@@ -20,10 +20,24 @@ from cubie._types import (
     AllocateSharedFn,
     DeviceFunction,
     FloatPrecision,
+    GlobalReals,
+    PersistentBank,
     Placement,
+    Real,
+    Scalar,
+    SharedBank,
+    Vector,
     span,
 )
-from cubie.targets.base import BINARY_FUNCTIONS, UNARY_FUNCTIONS, KernelLayout, Target, ToRealFn, poison_value
+from cubie.targets.base import (
+    BINARY_FUNCTIONS,
+    UNARY_FUNCTIONS,
+    KernelLayout,
+    SolveRunsFn,
+    Target,
+    ToRealFn,
+    poison_value,
+)
 from cubie.targets.cuda_launch import CudaKernel, padded
 from cubie.targets.llvm import INSTRUCTIONS, libdevice_function, primitives
 from cubie.targets.unroll import unrolled
@@ -41,53 +55,58 @@ NUMBA_TYPES: Final[dict[Any, Any]] = {
 }
 
 
-def _device(function: Callable[P, R]) -> Any:
+def _device(function: Callable[P, R]) -> DeviceFunction[P, R]:
     return cuda.jit(device=True, **compile_kwargs)(function)
 
 
 @_device
-def any_run(mask: Any) -> Any:
+def any_run(mask: bool) -> bool:
     return mask
 
 
 @_device
-def splat(value: Any) -> Any:
+def splat(value: Real) -> Real:
     return value
 
 
 @_device
-def load_at(array: Any, index: Any) -> Any:
+def load_at(array: GlobalReals, index: int) -> Real:
     return array[index]
 
 
 @_device
-def store_at(array: Any, index: Any, value: Any, mask: Any) -> None:
+def store_at(array: Vector, index: int, value: Real, mask: bool) -> None:
     if mask:
         array[index] = value
 
 
 @_device
-def negate(mask: Any) -> Any:
+def negate(mask: bool) -> bool:
     return not mask
 
 
 @_device
-def minimum(a: Any, b: Any) -> Any:
-    return a if a < b else b
+def side_by_side(first: int) -> int:
+    return first
 
 
 @_device
-def maximum(a: Any, b: Any) -> Any:
-    return a if a > b else b
+def rank(mask: bool) -> int:
+    return 0
+
+
+@_device
+def count(mask: bool) -> int:
+    return 1 if mask else 0
 
 
 def shared_primitives() -> dict[str, Any]:
-    """Return the primitives that the CPU has too; the simulator, which compiles nothing, takes the reference target's.
-    """
+    """Return the primitives that the CPU has too; the simulator compiles nothing and takes the reference target's."""
     if SIMULATED:
-        from cubie.targets.reference import FUNCTIONS as plain
+        from cubie.targets import reference
 
-        return {name: plain[name] for name in ("fma", "select", "increment", "sign", *INSTRUCTIONS)}
+        names = ("fma", "select", "increment", "sign", "minimum", "maximum", *INSTRUCTIONS)
+        return {name: reference.FUNCTIONS[name] for name in names}
     from numba.cuda.extending import intrinsic
 
     return primitives(intrinsic, types.int32) | {
@@ -95,7 +114,16 @@ def shared_primitives() -> dict[str, Any]:
     }
 
 
-OURS: Final = {f.__name__: f for f in (any_run, splat, load_at, store_at, negate, minimum, maximum)}
+OURS: Final[dict[str, Any]] = {
+    "any_run": any_run,
+    "splat": splat,
+    "load_at": load_at,
+    "store_at": store_at,
+    "negate": negate,
+    "side_by_side": side_by_side,
+    "rank": rank,
+    "count": count,
+}
 NAMES: Final = (*UNARY_FUNCTIONS, *BINARY_FUNCTIONS)
 FUNCTIONS: Final[dict[str, Any]] = (
     {name: getattr(math, name) for name in NAMES if hasattr(math, name)} | shared_primitives() | OURS
@@ -112,9 +140,10 @@ class CudaTarget(Target):
     """
 
     kind = "cuda"
+    refills = False
 
     def __init__(self, *, device_id: int = 0, poison: bool = False) -> None:
-        super().__init__(poison=poison)
+        super().__init__(width=1, poison=poison)
         self.device_id: Final = device_id
         for name, function in self.functions.items():
             setattr(self, name, function)
@@ -131,7 +160,7 @@ class CudaTarget(Target):
     @override
     def to_real(self, precision: FloatPrecision) -> ToRealFn:
         @_device
-        def to_real(count: Any) -> Any:
+        def to_real(count: int) -> Scalar:
             return precision(count)
 
         return cast(ToRealFn, to_real)
@@ -145,7 +174,7 @@ class CudaTarget(Target):
         size, poison = placement.size, poison_value(placement.precision)
 
         @cuda.jit(device=True, inline="always", **compile_kwargs)
-        def allocate_buffer(shared_parent: Any, persistent_parent: Any) -> Any:
+        def allocate_buffer(shared_parent: SharedBank, persistent_parent: PersistentBank) -> Vector:
             if _shared:
                 array = shared_parent[shared_slice]
             elif _persistent:
@@ -172,7 +201,7 @@ class CudaTarget(Target):
         return cast(AllocatePersistentFn, self._allocate(placement))
 
     @override
-    def kernel(self, solve_run: Any, layout: KernelLayout, /) -> CudaKernel:
+    def kernel(self, solve_runs: SolveRunsFn, layout: KernelLayout, /) -> CudaKernel:
         names = ", ".join(argument.name for argument in layout.arguments)
         text = (
             f"def kernel(start, stop, first_run, n_slots, {names}):\n"
@@ -183,12 +212,12 @@ class CudaTarget(Target):
         namespace: dict[str, Any] = {
             "cuda": cuda,
             "group": layout.group,
-            "solve_thread": self._solve_thread(solve_run, layout),
+            "solve_thread": self._solve_thread(solve_runs, layout),
         }
         exec(text, namespace)
         return CudaKernel(layout, cuda.jit(namespace["kernel"]), self.device_id, simulated=SIMULATED)
 
-    def _solve_thread(self, solve_run: Any, layout: KernelLayout) -> Any:
+    def _solve_thread(self, solve_runs: SolveRunsFn, layout: KernelLayout) -> Any:
         n_shared, n_persistent = layout.n_shared, layout.n_persistent
         shared_stride = padded(n_shared)
         shared_precision, persistent_precision = np.dtype(layout.shared_precision), layout.persistent_precision
@@ -196,19 +225,19 @@ class CudaTarget(Target):
             poison_value(layout.shared_precision),
             poison_value(layout.persistent_precision),
         )
+        integrate = cast(Callable[..., None], solve_runs)
         persistent_size, poison = max(n_persistent, 1), self.poison
 
-        @_device
-        def solve_thread(run: Any, arguments: Any) -> None:
-            block = cuda.shared.array(0, shared_precision)
+        def solve_thread(run: int, arguments: Any) -> None:
+            block: Any = cuda.shared.array(0, shared_precision)
             first = cuda.threadIdx.x * shared_stride
             shared = block[first : first + n_shared]
-            persistent = cuda.local.array(persistent_size, persistent_precision)
+            persistent: Any = cuda.local.array(persistent_size, persistent_precision)
             if poison:
                 for i in range(n_shared):
                     shared[i] = shared_poison
                 for i in range(n_persistent):
                     persistent[i] = persistent_poison
-            solve_run(run, True, arguments, shared, persistent)
+            integrate(run, run + 1, arguments, shared, persistent)
 
-        return solve_thread
+        return _device(solve_thread)

@@ -7,9 +7,13 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Final, Literal, final
 
+from cubie._types import FloatPrecision
 from cubie.targets.base import Target
 
 ADVICE: Final = "Use device='cpu', or device='auto', which takes a GPU only where one is usable."
+
+WORKING_SET_BYTES: Final = 256 * 1024
+"""What a core's working arrays may take of its second-level cache."""
 
 
 class DeviceError(ValueError):
@@ -53,10 +57,8 @@ def _gpus() -> tuple[list[Device], str]:
         gpus = [gpu for gpu in cuda.gpus]
         names = [str(gpu.name.decode() if isinstance(gpu.name, bytes) else gpu.name) for gpu in gpus]
     except Exception as error:  # the driver's errors have no common base, and any of them means: no GPU
-        return (
-            [],
-            f"the CUDA driver can't be used ({str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__})",
-        )
+        cause = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(": ")
+        return [], f"the CUDA driver can't be used ({cause})"
     if not names:
         return [], "the CUDA driver sees no GPU"
     return [Device(name=f"cuda:{i}", kind="cuda", description=name, usable=True) for i, name in enumerate(names)], ""
@@ -88,12 +90,28 @@ def find_device(name: str) -> Device:
     raise DeviceError(f"device {name!r} can't be used: {reason}. {ADVICE}")
 
 
-def make_target(device: Device, *, poison: bool = False) -> Target:
-    """Return the target that builds for a processor."""
+def lane_width(device: Device, n_numbers: int, precision: FloatPrecision) -> int:
+    """Return how many runs of `n_numbers` working numbers each a CPU core should advance side by side.
+
+    Two registers' worth hide the latency of arithmetic; fewer where the working set would leave the cache; 1 on a GPU.
+    """
+    if device.kind != "cpu":
+        return 1
+    from cubie.targets.cpu import register_bytes
+
+    n_bytes = precision(0).itemsize
+    width = least = register_bytes() // n_bytes
+    while width < 2 * least and 2 * width * n_numbers * n_bytes <= WORKING_SET_BYTES:
+        width *= 2
+    return width
+
+
+def make_target(device: Device, *, width: int = 1, poison: bool = False) -> Target:
+    """Return the target that builds for a processor; `width` runs side by side, if it is a CPU."""
     if device.kind == "cpu":
         from cubie.targets.cpu import CpuTarget
 
-        return CpuTarget(poison=poison)
+        return CpuTarget(width=width, poison=poison)
     from cubie.targets.cuda import CudaTarget
 
     return CudaTarget(device_id=int(device.name.partition(":")[2]), poison=poison)

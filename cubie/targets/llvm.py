@@ -1,5 +1,6 @@
-"""The primitives that both compilers share: numba's for the CPU and numba-cuda's for the GPU lower the same LLVM
-instructions.
+"""The primitives that both compilers share: numba for the CPU and numba-cuda for the GPU lower the same instructions.
+
+An operand is a number, or lanes of numbers; numbers among lanes are spread.
 """
 
 from collections.abc import Callable
@@ -12,79 +13,114 @@ INSTRUCTIONS: Final = {"absolute": "fabs", "sqrt": "sqrt", "floor": "floor", "ce
 
 
 def alike(name: str, *operands: Any) -> Any:
-    """Return the one type of all operands, so that a float64 that slips into a float32 build is an error."""
-    first, *others = operands
-    if any(other != first for other in others):
+    """Return the one type in which all operands meet, so that a float64 that slips into a float32 build is an error."""
+    lanes = next((operand for operand in operands if hasattr(operand, "width")), None)
+    elements = {str(getattr(operand, "element", operand)) for operand in operands}
+    if len(elements) > 1:
         raise TypeError(f"{name} needs operands of one type, got {', '.join(map(str, operands))}.")
-    return first
+    return operands[0] if lanes is None else lanes
+
+
+def call(builder: Any, symbol: str, value_type: Any, arguments: Any) -> Any:
+    """Call a function from numbers (or vectors) of one type to the same."""
+    declared = builder.module.globals.get(symbol)
+    if declared is None:
+        signature = ir.FunctionType(value_type, [value_type] * len(arguments))
+        declared = ir.Function(builder.module, signature, symbol)
+    return builder.call(declared, arguments)
+
+
+def suffix(value_type: Any) -> str:
+    """Return how LLVM names a type in the names of its intrinsics."""
+    count, element = (
+        (value_type.count, value_type.element) if isinstance(value_type, ir.VectorType) else (0, value_type)
+    )
+    bits = "f32" if element == ir.FloatType() else "f64"
+    return f"v{count}{bits}" if count else bits
 
 
 def primitives(intrinsic: Callable[[Any], Any], int32: Any) -> dict[str, Any]:
     """Build the primitives with one compiler's `intrinsic` decorator; `int32` is that compiler's type of counters."""
 
-    @intrinsic
     def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return builder.fma(*arguments)
+            value_type = arguments[0].type
+            return call(builder, f"llvm.fma.{suffix(value_type)}", value_type, arguments)
 
-        return alike("fma", a, b, c)(a, b, c), generate
+        result = alike("fma", a, b, c)
+        return result(result, result, result), generate
 
-    @intrinsic
     def select(typing_context: Any, mask: Any, a: Any, b: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             condition, on_true, on_false = arguments
             return builder.select(condition, on_true, on_false)
 
-        return alike("select", a, b)(mask, a, b), generate
+        result = alike("select", a, b)
+        if hasattr(mask, "width") and not hasattr(result, "width"):
+            result = type(mask)(result, mask.width)
+        return result(mask, result, result), generate
 
-    @intrinsic
     def increment(typing_context: Any, counter: Any, mask: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             value, condition = arguments
             return builder.add(value, builder.zext(condition, value.type))
 
-        return alike("increment", counter, int32)(counter, mask), generate
+        if getattr(counter, "element", counter) != int32:
+            raise TypeError(f"increment needs a 32-bit counter, got {counter}.")
+        return counter(counter, mask), generate
 
-    @intrinsic
     def sign(typing_context: Any, x: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             (value,) = arguments
-            zero, one, minus_one = (ir.Constant(value.type, number) for number in (0.0, 1.0, -1.0))
+            zero, one, minus_one = (constant(value.type, number) for number in (0.0, 1.0, -1.0))
             below = builder.select(builder.fcmp_ordered("<", value, zero), minus_one, value)
             return builder.select(builder.fcmp_ordered(">", value, zero), one, below)
 
         return x(x), generate
 
-    return {"fma": fma, "select": select, "increment": increment, "sign": sign}
+    def first_that_is(name: str, symbol: str) -> Any:
+        def choose(typing_context: Any, a: Any, b: Any) -> Any:
+            def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+                first, second = arguments
+                return builder.select(builder.fcmp_ordered(symbol, first, second), first, second)
+
+            result = alike(name, a, b)
+            return result(result, result), generate
+
+        return intrinsic(choose)
+
+    return {
+        **{function.__name__: intrinsic(function) for function in (fma, select, increment, sign)},
+        "minimum": first_that_is("minimum", "<"),
+        "maximum": first_that_is("maximum", ">"),
+    }
 
 
-def libdevice_function(intrinsic: Callable[[Any], Any], name: str) -> Any:
-    """Build the primitive for a function of one number of CUDA's libdevice, which NVVM has where it lacks LLVM's own."""
+def constant(value_type: Any, number: float) -> Any:
+    """Return a number as a constant of a scalar or vector type."""
+    if isinstance(value_type, ir.VectorType):
+        return ir.Constant(value_type, [number] * value_type.count)
+    return ir.Constant(value_type, number)
 
-    @intrinsic
+
+def function_of_one(intrinsic: Callable[[Any], Any], symbol_of: Callable[[Any], str]) -> Any:
+    """Build the primitive for an external function of one number; `symbol_of` its LLVM type names it."""
+
     def function(typing_context: Any, x: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            (value,) = arguments
-            symbol = f"__nv_{name}{'f' if value.type == ir.FloatType() else ''}"
-            declared = builder.module.globals.get(symbol)
-            if declared is None:
-                declared = ir.Function(builder.module, ir.FunctionType(value.type, [value.type]), symbol)
-            return builder.call(declared, arguments)
+            value_type = arguments[0].type
+            return call(builder, symbol_of(value_type), value_type, arguments)
 
         return x(x), generate
 
-    return function
+    return intrinsic(function)
 
 
 def llvm_function(intrinsic: Callable[[Any], Any], name: str) -> Any:
     """Build the primitive for one of LLVM's own mathematical functions of one number."""
+    return function_of_one(intrinsic, lambda value_type: f"llvm.{name}.{suffix(value_type)}")
 
-    @intrinsic
-    def function(typing_context: Any, x: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            (value,) = arguments
-            return builder.call(builder.module.declare_intrinsic(f"llvm.{name}", [value.type]), arguments)
 
-        return x(x), generate
-
-    return function
+def libdevice_function(intrinsic: Callable[[Any], Any], name: str) -> Any:
+    """Build the primitive for a function of one number of CUDA's libdevice: NVVM lacks LLVM's own."""
+    return function_of_one(intrinsic, lambda value_type: f"__nv_{name}{'f' if value_type == ir.FloatType() else ''}")

@@ -27,6 +27,7 @@ from cubie.targets.base import (
     UNARY_FUNCTIONS,
     KernelLayout,
     LaunchStatistics,
+    SolveRunsFn,
     Target,
     ToRealFn,
     poison_value,
@@ -79,6 +80,8 @@ FUNCTIONS: Final[dict[str, Any]] = {
     "select": np.where,
     "any_run": lambda mask: bool(np.any(mask)),
     "negate": np.logical_not,
+    "rank": lambda mask: np.cumsum(mask) - mask,
+    "count": lambda mask: int(np.sum(mask)),
     "fma": fma,
     "load_at": load_at,
     "store_at": store_at,
@@ -96,21 +99,25 @@ class ReferenceTarget(Target):
     """
 
     kind = "reference"
+    refills = True
 
     def __init__(self, *, width: int = 5, poison: bool = False) -> None:
-        super().__init__(poison=poison)
-        self.width: Final = width
+        super().__init__(width=width, poison=poison)
         for name, function in self.functions.items():
             setattr(self, name, function)
 
     @property
     @override
     def functions(self) -> Mapping[str, Any]:
-        return FUNCTIONS | {"splat": lambda value: np.full(self.width, value)}
+        width = self.width
+        return FUNCTIONS | {
+            "splat": lambda value: np.broadcast_to(value, (width,)).copy(),
+            "side_by_side": lambda first: first + np.arange(width),
+        }
 
     @override
     def device(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
-        return cast(DeviceFunction[P, R], function)
+        return function
 
     @override
     def to_real(self, precision: FloatPrecision) -> ToRealFn:
@@ -148,8 +155,8 @@ class ReferenceTarget(Target):
         return cast(AllocatePersistentFn, self._allocate(placement))
 
     @override
-    def kernel(self, solve_run: Any, layout: KernelLayout, /) -> "ReferenceKernel":
-        return ReferenceKernel(solve_run, layout, self)
+    def kernel(self, solve_runs: SolveRunsFn, layout: KernelLayout, /) -> "ReferenceKernel":
+        return ReferenceKernel(solve_runs, layout, self)
 
 
 @final
@@ -159,8 +166,8 @@ class ReferenceKernel:
     compile_seconds: Final = 0.0
     free_bytes: Final = None
 
-    def __init__(self, solve_run: Any, layout: KernelLayout, target: ReferenceTarget) -> None:
-        self._solve_run: Final = solve_run
+    def __init__(self, solve_runs: SolveRunsFn, layout: KernelLayout, target: ReferenceTarget) -> None:
+        self._solve_runs: Final = cast(Callable[..., None], solve_runs)
         self._layout: Final = layout
         self._target: Final = target
 
@@ -175,8 +182,8 @@ class ReferenceKernel:
         chunks: Sequence[tuple[int, int]],
         progress: Callable[[int], None] | None,
     ) -> LaunchStatistics:
-        """Integrate all runs; the last group is filled up with copies of the last run that store nothing."""
-        begin, n_runs, width, layout = time.perf_counter(), chunks[-1][1], self._target.width, self._layout
+        """Integrate all runs, `width` at a time; one that has ended makes way for the next."""
+        begin, n_runs, layout = time.perf_counter(), chunks[-1][1], self._layout
         numbers = [
             value if argument.is_array else argument.precision(value)
             for argument, value in zip(
@@ -185,11 +192,9 @@ class ReferenceKernel:
         ]
         group = layout.group(0, n_runs, *numbers)
         with np.errstate(all="ignore"):
-            for first in range(0, n_runs, width):
-                run = np.arange(first, first + width)
-                shared = self._bank(layout.n_shared, layout.shared_precision)
-                persistent = self._bank(layout.n_persistent, layout.persistent_precision)
-                self._solve_run(np.minimum(run, n_runs - 1), run < n_runs, group, shared, persistent)
-                if progress is not None:
-                    progress(min(width, n_runs - first))
+            shared = self._bank(layout.n_shared, layout.shared_precision)
+            persistent = self._bank(layout.n_persistent, layout.persistent_precision)
+            self._solve_runs(0, n_runs, group, shared, persistent)
+        if progress is not None:
+            progress(n_runs)
         return LaunchStatistics(kernel=time.perf_counter() - begin, chunks=1)

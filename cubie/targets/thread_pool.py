@@ -1,5 +1,4 @@
-"""A batch on every core: chunks of runs, taken by threads as they come free, through a C function that holds no lock.
-"""
+"""A batch on every core: chunks of runs, taken by threads as they come free, by a C function that holds no lock."""
 
 import ctypes
 import itertools
@@ -51,11 +50,12 @@ def _executor(threads: int) -> ThreadPoolExecutor:
 class CpuKernel:
     """A compiled range kernel and how to spread a batch over it."""
 
-    def __init__(self, layout: KernelLayout, address: int, compile_seconds: float, keep: object) -> None:
+    def __init__(self, layout: KernelLayout, address: int, compile_seconds: float, *, width: int, keep: object) -> None:
         self._arguments: Final[tuple[Argument, ...]] = layout.arguments
         types = [ctypes.c_void_p if argument.is_array else C_TYPES[argument.precision] for argument in layout.arguments]
         self._function: Final = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4, *types)(address)
         self._keep: Final = keep
+        self._least: Final = INLINE_RUNS * width
         self.compile_seconds: Final = compile_seconds
         self.free_bytes: Final = None
 
@@ -72,8 +72,8 @@ class CpuKernel:
         values = [0, n_runs] + [
             value.ctypes.data if isinstance(value, np.ndarray) else value for value in (*inputs, *outputs)
         ]
-        threads = min(n_threads(), -(-n_runs // INLINE_RUNS))
-        chunk = min(MAX_CHUNK, max(INLINE_RUNS, -(-n_runs // (threads * 32))))
+        threads = min(n_threads(), -(-n_runs // self._least))
+        chunk = min(MAX_CHUNK, max(self._least, -(-n_runs // (threads * 32))))
         if threads <= 1 and n_runs <= chunk:
             self._function(0, n_runs, *values)
             if progress is not None:

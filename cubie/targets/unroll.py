@@ -14,6 +14,7 @@ from types import CodeType, FunctionType
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
+from typing_extensions import override
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -128,6 +129,7 @@ class _Evaluator(ast.NodeTransformer):
         )
         return eval(code, {**self.namespace, **self._known})
 
+    @override
     def visit(self, node: ast.AST) -> Any:
         if isinstance(node, ast.Name) and node.id in self._written_out:
             return self._written_out[node.id]
@@ -162,7 +164,7 @@ class _Evaluator(ast.NodeTransformer):
     def _depends_on_loop(self, node: ast.AST) -> bool:
         return any(isinstance(inner, ast.Name) and inner.id in self._known for inner in ast.walk(node))
 
-    def _constant(self, value: object) -> ast.expr:
+    def _constant(self, value: Any) -> ast.expr:
         """Spell a value: whole numbers in place, anything else (NumPy scalars, functions) as a global of its own."""
         if type(value) in (bool, int):
             return ast.Constant(value)

@@ -27,6 +27,7 @@ from cubie.integrators.algorithms.base_algorithm_step import (
 )
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
 from cubie.integrators.algorithms.hermite import cubic_hermite
+from cubie.integrators.algorithms.rounded_tableau import nonzero
 from cubie.odesystems.rate_function import RateFunction
 from cubie.targets.unroll import expression, static
 
@@ -140,6 +141,7 @@ class ExplicitRungeKutta(AlgorithmStep[ErkSettings]):
         rounded = self.settings.tableau.in_precision(self.settings.precision)
         a, b, c = rounded.a, rounded.b, rounded.c
         error_rows = tuple(row for row in (rounded.error_weights, rounded.second_error_weights) if row is not None)
+        uses, (ends_with,), measures = nonzero(a), nonzero((b,)), nonzero(error_rows)
         n_errors, n_error_stages = self.settings.n_errors, min(n_stages, end + 1)
         zero, ok = self.settings.precision(0), np.int32(0)
         rate_of, allocate_stage_rates = self.rate.device_function, self.allocator("stage_rates")
@@ -164,7 +166,7 @@ class ExplicitRungeKutta(AlgorithmStep[ErkSettings]):
                 for i in range(n):
                     stage_state = y[i]
                     for j in static(range(s)):
-                        if a[s][j] != 0:
+                        if uses[s][j]:
                             stage_state = fma(dt * a[s][j], stage_rate(j, i, rate, stage_rates, rate_next), stage_state)
                     y_next[i] = stage_state
                 if s == end:
@@ -175,7 +177,7 @@ class ExplicitRungeKutta(AlgorithmStep[ErkSettings]):
                 for i in range(n):
                     state = y[i]
                     for j in static(range(n_stages)):
-                        if b[j] != 0:
+                        if ends_with[j]:
                             state = fma(dt * b[j], stage_rate(j, i, rate, stage_rates, rate_next), state)
                     y_next[i] = state
                 rate_of(t + dt, y_next, parameters, drivers, rate_next)
@@ -183,7 +185,7 @@ class ExplicitRungeKutta(AlgorithmStep[ErkSettings]):
                 for i in range(n):
                     difference = splat(zero)
                     for j in static(range(n_error_stages)):
-                        if error_rows[e][j] != 0:
+                        if measures[e][j]:
                             difference = fma(
                                 dt * error_rows[e][j], stage_rate(j, i, rate, stage_rates, rate_next), difference
                             )
@@ -196,7 +198,7 @@ class ExplicitRungeKutta(AlgorithmStep[ErkSettings]):
         n, end = self.settings.n_states, self.settings.end
         dense = self.settings.tableau.in_precision(self.settings.precision).interpolant
         assert dense is not None
-        a, c, n_extra = dense.a, dense.c, len(dense.a)
+        a, c, n_extra, uses = dense.a, dense.c, len(dense.a), nonzero(dense.a)
         rate_of, allocate_stage_rates, fma = self.rate.device_function, self.allocator("stage_rates"), self.target.fma
 
         @self.target.device
@@ -217,7 +219,7 @@ class ExplicitRungeKutta(AlgorithmStep[ErkSettings]):
                 for i in range(n):
                     stage_state = y[i]
                     for j in static(range(end + 1 + x)):
-                        if a[x][j] != 0:
+                        if uses[x][j]:
                             stage_state = fma(dt * a[x][j], stage_rate(j, i, rate, stage_rates, rate_next), stage_state)
                     out[i] = stage_state
                 rate_of(fma(c[x], dt, t), out, parameters, drivers, stage_rates[(end - 1 + x) * n : (end + x) * n])
@@ -230,7 +232,7 @@ class ExplicitRungeKutta(AlgorithmStep[ErkSettings]):
         dense = self.settings.tableau.in_precision(precision).interpolant
         assert dense is not None
         weights, n_dense_stages, top = dense.chebyshev, len(dense.chebyshev), len(dense.chebyshev[0]) - 1
-        is_used = tuple(any(weight != 0 for weight in row) for row in weights)
+        is_used = tuple(any(row) for row in nonzero(weights))
         zero, one, two = precision(0), precision(1), precision(2)
         allocate_stage_rates, fma, splat = self.allocator("stage_rates"), self.target.fma, self.target.splat
 

@@ -46,6 +46,11 @@ class Rounded:
     interpolant: RoundedInterpolant | None
 
 
+def nonzero(rows: tuple[RoundedRow, ...]) -> tuple[tuple[bool, ...], ...]:
+    """Tell which coefficients take part."""
+    return tuple(tuple(float(entry) != 0.0 for entry in row) for row in rows)
+
+
 def nearest(row: Iterable[Coefficient], precision: FloatPrecision) -> RoundedRow:
     return tuple(precision(float(entry)) for entry in row)
 

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple, final
 
 import numpy as np
 
-from cubie._types import FloatPrecision, GlobalCounts, GlobalReals, Real
+from cubie._types import FloatPrecision, GlobalCounts, GlobalReals, Precision, Real
 from cubie.targets.base import Argument
 
 RUNNING: Final = -1
@@ -47,19 +47,26 @@ N_OUTPUTS: Final = 3
 
 def loop_arguments(precision: FloatPrecision) -> tuple[Argument, ...]:
     """List the arguments of a kernel after `first_run` and `n_slots`."""
-    arrays = {
-        "values": precision,
-        "offsets": np.int64,
-        "strides": np.int64,
-        "times": precision,
-        "tolerances": precision,
+    kinds: dict[str, tuple[Precision | type[np.int64], bool]] = {
+        "values": (precision, True),
+        "offsets": (np.int64, True),
+        "strides": (np.int64, True),
+        "times": (precision, True),
+        "tolerances": (precision, True),
+        "rtol": (precision, False),
+        "atol": (precision, False),
+        "n_saves": (np.int64, False),
+        "n_initial": (np.int64, False),
+        "max_steps": (np.int64, False),
+        "direction": (precision, False),
+        "first_step": (precision, False),
+        "first_step_rest": (precision, False),
+        "max_step": (precision, False),
+        "saved": (precision, True),
+        "final_time": (precision, True),
+        "counts": (np.int32, True),
     }
-    counts = {"n_saves": np.int64, "n_initial": np.int64, "max_steps": np.int64}
-    outputs = {"saved": precision, "final_time": precision, "counts": np.int32}
-    return tuple(
-        Argument(name, {**arrays, **counts, **outputs}.get(name, precision), name in arrays or name in outputs)
-        for name in LoopArguments._fields[2:]
-    )
+    return tuple(Argument(name, element, is_array) for name, (element, is_array) in kinds.items())
 
 
 @final
@@ -85,6 +92,16 @@ class LoopSettings:
     scalar_tolerances: bool
     n_errors: int
     error_order: int
+
+    @property
+    def eps(self) -> float:
+        """The distance from 1 to the next number."""
+        return 2.0**-23 if self.precision is np.float32 else 2.0**-52
+
+    @property
+    def tiny(self) -> float:
+        """The smallest normal number."""
+        return 2.0**-126 if self.precision is np.float32 else 2.0**-1022
 
     @property
     def compensated(self) -> bool:

@@ -36,16 +36,17 @@ class GainLaw:
     def __post_init__(self) -> None:
         if len(self.beta) > 3 or len(self.alpha) > 2:
             raise ValueError(
-                f"gain law '{self.name}' must have at most 3 beta and 2 alpha, got {self.beta} and {self.alpha}. Drop the last ones."
+                f"gain law '{self.name}' must have at most 3 beta and 2 alpha, got {self.beta} and {self.alpha}. "
+                "Drop the last ones."
             )
         if self.alpha and not self.beta:
             raise ValueError(
                 f"gain law '{self.name}' must have a beta where it has an alpha, got {self.alpha}. Give beta."
             )
         if not 0.0 < self.min_gain < self.safety <= 1.0 < self.max_gain:
+            given = f"{self.min_gain}, {self.safety} and {self.max_gain}"
             raise ValueError(
-                f"gain law '{self.name}' must have 0 < min_gain < safety <= 1 < max_gain, got {self.min_gain}, {self.safety} and {self.max_gain}. "
-                "Mend these three."
+                f"gain law '{self.name}' must have 0 < min_gain < safety <= 1 < max_gain, got {given}. Change one."
             )
 
     @property
