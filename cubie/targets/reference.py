@@ -55,6 +55,8 @@ def increment(counter: Any, mask: Any) -> Any:
 
 
 def fma(a: Any, b: Any, c: Any) -> Any:
+    if np.result_type(a, b, c) == np.float32:  # a product of two is exact in float64, and clocks count on it
+        return (np.multiply(a, b, dtype=np.float64) + c).astype(np.float32)
     return a * b + c
 
 
