@@ -81,7 +81,7 @@ def test_no_placement_of_any_buffer_changes_a_bit() -> None:
 def test_poisoned_scratch_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = sweep(lorenz_solver())
 
-    def poisoned(device: Device) -> Target:
+    def poisoned(device: Device, *, width: int) -> Target:
         return CudaTarget(poison=True)
 
     monkeypatch.setattr("cubie.batchsolving.solver.make_target", poisoned)

@@ -1,6 +1,7 @@
 """What kernels take of a GPU, read off their PTX and ptxas' report for three generations, without a GPU.
 
-Budgets are what was measured with the pinned compiler wheels, rounded up to the next 8 registers.
+Budgets are registers a thread: with the pinned compiler wheels 64 leave room for 8 blocks of 128 threads on a
+multiprocessor (of 65,536 registers), 96 for 5, 136 for 3.
 """
 
 from functools import cache
@@ -106,10 +107,10 @@ def test_each_placement_touches_only_its_memory_space(
 @pytest.mark.parametrize(
     ("method", "controller", "precision", "every_output", "budget"),
     [
-        ("classical-rk4", "fixed", "float32", False, 40),
+        ("classical-rk4", "fixed", "float32", False, 64),
         ("tsit5", "fixed", "float32", False, 64),
-        ("tsit5", "pi", "float32", True, 80),
-        ("tsit5", "pi", "float64", True, 128),
+        ("tsit5", "pi", "float32", True, 96),
+        ("tsit5", "pi", "float64", True, 136),
     ],
 )
 def test_lorenz_kernels_stay_in_registers(
