@@ -4,72 +4,27 @@ No per-run value steers a branch. Steps and saves are counted in integers; saved
 shrinking a step; a loop ends at `max_steps` at the latest, and every way to end has a status.
 """
 
-from typing import NamedTuple, Protocol, final
+from typing import Protocol, final
 
 import numpy as np
 from typing_extensions import override
 
-from cubie._types import Count, Mask, PersistentBank, Real, SharedBank, Vector
+from cubie._types import Count, Mask, PersistentBank, SharedBank
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, buffer
 from cubie.integrators.algorithms.base_algorithm_step import StepFactory
+from cubie.integrators.loops.attempt import AttemptFn, make_attempt
 from cubie.integrators.loops.clock import Clock, make_clock
 from cubie.integrators.loops.first_step import make_first_step
 from cubie.integrators.loops.norms import Norms, make_norms
 from cubie.integrators.loops.ode_loop_config import RUNNING, LoopArguments, LoopSettings
+from cubie.integrators.loops.run_state import State, Workspace
+from cubie.integrators.loops.saves import EmitFn, SaveFn, Saves, make_saves
 from cubie.integrators.step_control.controller import StepController
 from cubie.odesystems.rate_function import RateFunction
 from cubie.outputhandling.output_functions import OutputFunctions
 from cubie.status import Status
 from cubie.targets.base import SolveRunsFn
-
-STRETCH = 1.01
-"""A step that would leave less than a hundredth of itself to the end is stretched to it (as in Hairer's codes)."""
-
-
-class Workspace(NamedTuple):
-    """The working arrays of a run, and its children's parts of the pools."""
-
-    y: Vector
-    rate: Vector
-    y_next: Vector
-    rate_next: Vector
-    error: Vector
-    dense_state: Vector
-    parameters: Vector
-    drivers: Vector
-    step_shared: SharedBank
-    step_persistent: PersistentBank
-    control_shared: SharedBank
-    control_persistent: PersistentBank
-    output_shared: SharedBank
-    output_persistent: PersistentBank
-
-
-class State(NamedTuple):
-    """Where every run stands. `status` is `RUNNING` until it has ended; (`due`, `due_rest`) is its next save."""
-
-    t: Real
-    t_rest: Real
-    length: Real
-    n_steps: Count
-    n_rejected: Count
-    n_saved: Count
-    due: Real
-    due_rest: Real
-    status: Count
-
-
-class Attempt(NamedTuple):
-    """What a step came to, per run; `failure` is 0 or the status that ends the run."""
-
-    dt: Real
-    is_last: Mask
-    accepted: Mask
-    t_next: Real
-    t_next_rest: Real
-    next_length: Real
-    failure: Count
 
 
 class OpenFn(Protocol):
@@ -78,30 +33,10 @@ class OpenFn(Protocol):
     def __call__(self, shared: SharedBank, persistent: PersistentBank) -> Workspace: ...
 
 
-class NextSaveFn(Protocol):
-    """Return the time pair of the save after the first `n_saved`; infinity when there is none."""
-
-    def __call__(self, n_saved: Count, arguments: LoopArguments) -> tuple[Real, Real]: ...
-
-
 class EnterFn(Protocol):
     """Start the fresh runs: load them, evaluate their first rate, make a save at the start."""
 
     def __call__(self, fresh: Mask, run: Count, state: State, w: Workspace, arguments: LoopArguments) -> State: ...
-
-
-class AttemptFn(Protocol):
-    """Try one step, and change nothing but scratch and the controller's history."""
-
-    def __call__(self, state: State, w: Workspace, arguments: LoopArguments) -> Attempt: ...
-
-
-class EmitFn(Protocol):
-    """Store what is due within a step of the runs of the mask; answer the number of saves and the next one's time."""
-
-    def __call__(
-        self, mask: Mask, slot: Count, state: State, tried: Attempt, w: Workspace, arguments: LoopArguments
-    ) -> tuple[Count, Real, Real]: ...
 
 
 class AcceptFn(Protocol):
@@ -152,9 +87,12 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
     @override
     def build(self) -> SolveRunsFn:
         clock = make_clock(self.target, self.settings.precision, compensated=self.settings.compensated)
-        norms, next_save = make_norms(self.target, self.settings), self._next_save()
-        attempt, emit = self._attempt(clock, norms), self._emit(clock, next_save)
-        enter, advance, leave = self._enter(clock, norms, next_save), self._advance(attempt, emit), self._leave()
+        norms, method = make_norms(self.target, self.settings), self.step.device_function
+        saves = make_saves(self.target, self.settings, clock, method, self.output.device_function)
+        gain = self.controller.device_function.gain
+        attempt = make_attempt(self.target, self.settings, clock, norms, method.step, gain)
+        enter, leave = self._enter(clock, norms, saves), self._leave(saves.save)
+        advance = self._advance(attempt, saves.emit)
         open_workspace, refills, width = self._open(), self.target.refills, self.target.width
         zero, start, success = self.settings.precision(0), np.int32(0), np.int32(Status.success)
         target = self.target
@@ -218,25 +156,12 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
 
         return open_workspace
 
-    def _next_save(self) -> NextSaveFn:
-        target, first, far = self.target, np.int32(0), self.settings.precision(np.inf)
-        select, splat, load_at = target.select, target.splat, target.load_at
-
-        @target.device
-        def next_save(n_saved: Count, arguments: LoopArguments) -> tuple[Real, Real]:
-            is_left = n_saved < arguments.n_saves
-            place = select(is_left, n_saved, splat(first))
-            due, due_rest = load_at(arguments.times, 4 + 2 * place), load_at(arguments.times, 5 + 2 * place)
-            return select(is_left, due, arguments.direction * far), due_rest
-
-        return next_save
-
-    def _enter(self, clock: Clock, norms: Norms, next_save: NextSaveFn) -> EnterFn:
+    def _enter(self, clock: Clock, norms: Norms, saves: Saves) -> EnterFn:
         target, settings = self.target, self.settings
         n, n_parameters, adaptive, dense = settings.n_states, settings.n_parameters, settings.adaptive, settings.dense
         zero, none, one = settings.precision(0), np.int32(0), np.int32(1)
         running, non_finite = np.int32(RUNNING), np.int32(Status.non_finite)
-        rate_of, store_row = self.rate.device_function, self.output.device_function
+        rate_of, save, next_save = self.rate.device_function, saves.save, saves.next_save
         reset, finite, between = self.controller.device_function.reset, norms.finite, clock.between
         first_step = make_first_step(target, settings, rate_of, norms.scale)
         splat, select, load_at = target.splat, target.select, target.load_at
@@ -257,20 +182,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
             reset(fresh, w.control_shared, w.control_persistent)
             n_saved = splat(none)
             if arguments.n_initial > 0:
-                store_row(
-                    t,
-                    w.y,
-                    w.parameters,
-                    w.drivers,
-                    n_saved,
-                    run - arguments.first_run,
-                    arguments.n_slots,
-                    fresh,
-                    fresh,
-                    arguments.saved,
-                    w.output_shared,
-                    w.output_persistent,
-                )
+                save(t, w.y, n_saved, run - arguments.first_run, fresh, fresh, w, arguments)
                 n_saved = splat(one)
             length = splat(arguments.first_step)
             if adaptive:
@@ -336,128 +248,6 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
 
         return advance
 
-    def _attempt(self, clock: Clock, norms: Norms) -> AttemptFn:
-        target, settings = self.target, self.settings
-        eps = settings.eps
-        zero, one, huge, stretch, none = (
-            settings.precision(0),
-            settings.precision(1),
-            settings.precision(1e30),
-            settings.precision(STRETCH),
-            np.int32(0),
-        )
-        guard, tiny = settings.precision(2 * eps), settings.precision(8 * settings.tiny)
-        ulps = settings.precision(4 * (eps * eps if settings.compensated else eps))
-        adaptive = settings.adaptive
-        step, gain = self.step.device_function.step, self.controller.device_function.gain
-        error_squared_of, finite = norms.error_squared, norms.finite
-        advance, between, after_steps = clock
-        too_small, non_finite = np.int32(Status.step_too_small), np.int32(Status.non_finite)
-        select, splat, fma, absolute = target.select, target.splat, target.fma, target.absolute
-        minimum, maximum = target.minimum, target.maximum
-
-        @target.device
-        def attempt(state: State, w: Workspace, arguments: LoopArguments) -> Attempt:
-            t, t_rest, length, n_steps = state.t, state.t_rest, state.length, state.n_steps
-            direction, end, end_rest = arguments.direction, splat(arguments.times[2]), splat(arguments.times[3])
-            if adaptive:
-                left = direction * between(t, t_rest, end, end_rest)
-                is_last = length * stretch >= left
-                taken = select(is_last, left, length)
-                dt = taken * direction
-                t_next, t_next_rest = advance(t, t_rest, dt)
-                begun = t
-            else:
-                taken = length
-                dt = taken * direction
-                is_last = n_steps + 1 >= arguments.max_steps
-                t_next, t_next_rest = after_steps(n_steps + 1, arguments)
-                begun = splat(arguments.times[0])
-            overshoot = direction * ((t + dt) - end) > zero
-            t_step = select(overshoot, fma(-guard * direction, maximum(absolute(begun), absolute(end)), t), t)
-            answer = step(
-                t_step, dt, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, w.error, w.step_shared,
-                w.step_persistent
-            )  # fmt: skip
-            if adaptive:
-                error_squared = select(answer > 0, splat(huge), error_squared_of(w.y, w.y_next, w.error, arguments))
-                accepted = error_squared <= one
-                next_length = minimum(
-                    taken * gain(error_squared, accepted, w.control_shared, w.control_persistent), arguments.max_step
-                )
-                cause = select(answer > 0, answer, select(error_squared < huge, splat(too_small), splat(non_finite)))
-                failure = select(next_length < fma(ulps, absolute(t), tiny), cause, splat(none))
-            else:
-                next_length = length
-                accepted = (finite(w.y_next) <= zero) & (answer <= 0)
-                failure = select(accepted, splat(none), select(answer > 0, answer, splat(non_finite)))
-            return Attempt(
-                dt, is_last, accepted, select(is_last, end, t_next), select(is_last, end_rest, t_next_rest),
-                next_length, failure
-            )  # fmt: skip
-
-        return attempt
-
-    def _emit(self, clock: Clock, next_save: NextSaveFn) -> EmitFn:
-        target, one = self.target, self.settings.precision(1)
-        n, between, store_row = self.settings.n_states, clock.between, self.output.device_function
-        _, prepare_dense, interpolate = self.step.device_function
-        select, splat, any_run, increment = target.select, target.splat, target.any_run, target.increment
-        minimum, absolute = target.minimum, target.absolute
-
-        @target.device
-        def emit(
-            mask: Mask, slot: Count, state: State, tried: Attempt, w: Workspace, arguments: LoopArguments
-        ) -> tuple[Count, Real, Real]:
-            t, dt, taken = state.t, tried.dt, absolute(tried.dt)
-            n_saved, due, due_rest = state.n_saved, state.due, state.due_rest
-            ahead = arguments.direction * between(t, state.t_rest, due, due_rest)
-            end, end_rest = splat(arguments.times[2]), splat(arguments.times[3])
-            left = arguments.direction * between(t, state.t_rest, end, end_rest)
-            is_due = mask & ((ahead <= taken) | (tried.is_last & (n_saved < arguments.n_saves)))
-            if any_run(is_due):
-                prepare_dense(
-                    t,
-                    dt,
-                    w.y,
-                    w.rate,
-                    w.parameters,
-                    w.drivers,
-                    w.rate_next,
-                    w.dense_state,
-                    w.step_shared,
-                    w.step_persistent,
-                )
-            while any_run(is_due):
-                theta = select(tried.is_last & (ahead >= left), splat(one), minimum(ahead / taken, one))
-                interpolate(
-                    theta, dt, w.y, w.rate, w.y_next, w.rate_next, w.dense_state, w.step_shared, w.step_persistent
-                )
-                for i in range(n):
-                    w.dense_state[i] = select(theta < one, w.dense_state[i], w.y_next[i])
-                store_row(
-                    due,
-                    w.dense_state,
-                    w.parameters,
-                    w.drivers,
-                    n_saved,
-                    slot,
-                    arguments.n_slots,
-                    is_due,
-                    is_due,
-                    arguments.saved,
-                    w.output_shared,
-                    w.output_persistent,
-                )
-                n_saved = increment(n_saved, is_due)
-                next_due, next_due_rest = next_save(n_saved, arguments)
-                due, due_rest = select(is_due, next_due, due), select(is_due, next_due_rest, due_rest)
-                ahead = arguments.direction * between(t, state.t_rest, due, due_rest)
-                is_due = is_due & ((ahead <= taken) | (tried.is_last & (n_saved < arguments.n_saves)))
-            return n_saved, due, due_rest
-
-        return emit
-
     def _accept(self) -> AcceptFn:
         n, select = self.settings.n_states, self.target.select
 
@@ -469,8 +259,8 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
 
         return accept
 
-    def _leave(self) -> LeaveFn:
-        store_row, any_run, increment = self.output.device_function, self.target.any_run, self.target.increment
+    def _leave(self, save: SaveFn) -> LeaveFn:
+        any_run, increment = self.target.any_run, self.target.increment
         store_at, compensated = self.target.store_at, self.settings.compensated
 
         @self.target.device
@@ -478,20 +268,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
             n_saved, n_slots = state.n_saved, arguments.n_slots
             pending = mask & (n_saved < arguments.n_saves)
             while any_run(pending):
-                store_row(
-                    state.t,
-                    w.y,
-                    w.parameters,
-                    w.drivers,
-                    n_saved,
-                    slot,
-                    n_slots,
-                    state.status <= 0,
-                    pending,
-                    arguments.saved,
-                    w.output_shared,
-                    w.output_persistent,
-                )
+                save(state.t, w.y, n_saved, slot, state.status <= 0, pending, w, arguments)
                 n_saved = increment(n_saved, pending)
                 pending = mask & (n_saved < arguments.n_saves)
             store_at(arguments.final_time, slot, state.t, mask)

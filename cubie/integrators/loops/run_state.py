@@ -1,0 +1,50 @@
+"""What the parts of the loop hand to each other, per run."""
+
+from typing import NamedTuple
+
+from cubie._types import Count, Mask, PersistentBank, Real, SharedBank, Vector
+
+
+class Workspace(NamedTuple):
+    """The working arrays of a run, and its children's parts of the pools."""
+
+    y: Vector
+    rate: Vector
+    y_next: Vector
+    rate_next: Vector
+    error: Vector
+    dense_state: Vector
+    parameters: Vector
+    drivers: Vector
+    step_shared: SharedBank
+    step_persistent: PersistentBank
+    control_shared: SharedBank
+    control_persistent: PersistentBank
+    output_shared: SharedBank
+    output_persistent: PersistentBank
+
+
+class State(NamedTuple):
+    """Where every run stands. `status` is `RUNNING` until it has ended; (`due`, `due_rest`) is its next save."""
+
+    t: Real
+    t_rest: Real
+    length: Real
+    n_steps: Count
+    n_rejected: Count
+    n_saved: Count
+    due: Real
+    due_rest: Real
+    status: Count
+
+
+class Attempt(NamedTuple):
+    """What a step came to, per run; `failure` is 0 or the status that ends the run."""
+
+    dt: Real
+    is_last: Mask
+    accepted: Mask
+    t_next: Real
+    t_next_rest: Real
+    next_length: Real
+    failure: Count
