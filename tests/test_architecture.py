@@ -70,11 +70,15 @@ def imported_names(path: Path) -> Iterator[str]:
                 yield node.module
 
 
+def length(node: ast.stmt) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
 def own_lines(function: Function) -> int:
-    """Return the lines of a function without those of the functions inside it."""
-    lines = (function.end_lineno or function.lineno) - function.lineno + 1
+    """Return the lines of a function without its docstring and without those of the functions inside it."""
     inner = [node for child in function.body for node in outermost_functions(child)]
-    return lines - sum((node.end_lineno or node.lineno) - node.lineno + 1 for node in inner)
+    docstring = [function.body[0]] if ast.get_docstring(function) is not None else []
+    return length(function) - sum(map(length, [*inner, *docstring]))
 
 
 def outermost_functions(node: ast.AST) -> Iterator[Function]:
