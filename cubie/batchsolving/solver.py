@@ -83,14 +83,11 @@ class Solver:
 
     def compile(self, *, dense: bool = False) -> None:
         """Build the kernel now, for saves at the ends of the span only, or `dense` for saves between them."""
-        scalar = make_tolerances(
-            self._settings.rtol, self._settings.atol, self.system.states, self._meant.precision
-        ).scalar
-        self._kernel(dense=dense, scalar_tolerances=scalar).compile()
+        self._kernel(dense=dense).compile()
 
     def report(self, *, dense: bool = False) -> BufferReport:
         """Tell where every working array of a run stands; paths below "loop" are what `buffers` takes."""
-        return buffer_registry.report(self._kernel(dense=dense, scalar_tolerances=True).run.loop)
+        return buffer_registry.report(self._kernel(dense=dense).run.loop)
 
     def solve(
         self,
@@ -107,13 +104,12 @@ class Solver:
         settings, precision = self._settings, self._meant.precision
         schedule = make_schedule(t_span, t_eval, save_every, precision)
         inputs = make_inputs(self._interface, y0, parameters, settings.sweep, precision)
-        tolerances = make_tolerances(settings.rtol, settings.atol, self.system.states, precision)
-        kernel = self._kernel(dense=schedule.dense, scalar_tolerances=tolerances.scalar)
+        kernel = self._kernel(dense=schedule.dense)
         compiled = time.perf_counter()
         kernel.compile()
         solving = time.perf_counter()
         with progress_bar(inputs.n_runs, self.system.name, shown=progress) as tell:
-            result = kernel.solve(inputs, schedule, tolerances, self._meant.limits, tell)
+            result = kernel.solve(inputs, schedule, self._tolerances, self._meant.limits, tell)
         end = time.perf_counter()
         return Solution(
             system=self.system.name,
@@ -149,8 +145,8 @@ class Solver:
         """Check the settings, then go by them."""
         meant = checked(settings)
         saved = self._interface.saved_variables(settings.save)
-        make_tolerances(settings.rtol, settings.atol, self.system.states, meant.precision)
-        self._settings, self._meant, self._saved = settings, meant, saved
+        tolerances = make_tolerances(settings.rtol, settings.atol, self.system.states, meant.precision)
+        self._settings, self._meant, self._saved, self._tolerances = settings, meant, saved, tolerances
 
     def _run_settings(self, *, dense: bool, scalar_tolerances: bool) -> RunSettings:
         return RunSettings(
@@ -163,13 +159,12 @@ class Solver:
             scalar_tolerances=scalar_tolerances,
         )
 
-    def _kernel(self, *, dense: bool, scalar_tolerances: bool) -> BatchSolverKernel:
-        key = (dense, scalar_tolerances)
+    def _kernel(self, *, dense: bool) -> BatchSolverKernel:
+        key = (dense, self._tolerances.scalar)
         if key not in self._kernels:
-            settings = self._run_settings(dense=dense, scalar_tolerances=scalar_tolerances)
-            self._kernels[key] = BatchSolverKernel(
-                settings, target=make_target(self._meant.device, width=self.lanes), buffers=self._meant.buffers
-            )
+            settings = self._run_settings(dense=dense, scalar_tolerances=self._tolerances.scalar)
+            target = make_target(self._meant.device, width=self.lanes)
+            self._kernels[key] = BatchSolverKernel(settings, target=target, buffers=self._meant.buffers)
         return self._kernels[key]
 
 

@@ -43,7 +43,8 @@ def make_tolerances(
     """Check tolerances and spread them over the states.
 
     States that a mapping leaves out take the default. An rtol below four units of rounding, and an atol below the
-    smallest number of the precision, are raised to these, with a warning.
+    smallest number of the precision, are raised to these, with a warning; an atol of 0 without one, so that a state that
+    is exactly 0 still has a scale.
 
     Raises
     ------
@@ -62,10 +63,9 @@ def make_tolerances(
         warn(f"rtol must be at least 4 units of rounding, got {float(relative.min())!r}; {least:.3g} is used.{advice}")
     if bool(((absolute > 0) & (absolute < tiny)).any()):
         warn(f"atol must be a normal number of {precision.__name__}, got {absolute.min()!r}; {tiny:.3g} is used.")
-        absolute = np.where(absolute > 0, np.maximum(absolute, tiny), 0.0)
     return Tolerances(
         rtol=_rounded(np.maximum(relative, least), precision, "rtol"),
-        atol=_rounded(absolute, precision, "atol"),
+        atol=_rounded(np.maximum(absolute, tiny), precision, "atol"),
         scalar=not any(isinstance(given, Mapping) or np.asarray(given).ndim for given in (rtol, atol)),
     )
 
