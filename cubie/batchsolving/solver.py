@@ -74,9 +74,15 @@ class Solver:
 
     def update(self, **changes: Unpack[SolverOptions]) -> None:
         """Replace some settings, all or nothing; the next solve compiles only what they touch."""
-        before, width = self._meant, self.lanes
+        before, width, poison = self._meant, self.lanes, self._settings.poison
         self._go_by(changed(self._settings, changes))
-        if (before.device, before.buffers) != (self._meant.device, self._meant.buffers) or width != self.lanes:
+        now = self._meant
+        if (before.device, before.buffers, width, poison) != (
+            now.device,
+            now.buffers,
+            self.lanes,
+            self._settings.poison,
+        ):
             self._kernels.clear()
         for (dense, scalar), kernel in self._kernels.items():
             kernel.configure_run(self._run_settings(dense=dense, scalar_tolerances=scalar))
@@ -163,7 +169,7 @@ class Solver:
         key = (dense, self._tolerances.scalar)
         if key not in self._kernels:
             settings = self._run_settings(dense=dense, scalar_tolerances=self._tolerances.scalar)
-            target = make_target(self._meant.device, width=self.lanes)
+            target = make_target(self._meant.device, width=self.lanes, poison=self._settings.poison)
             self._kernels[key] = BatchSolverKernel(settings, target=target, buffers=self._meant.buffers)
         return self._kernels[key]
 
@@ -228,6 +234,8 @@ def solve_ivp(
     buffers : locations of working arrays, by path, as in ``{"step.stage_rates": "shared"}``.
     device : "auto" (a GPU if one is usable), "cpu", "cuda", "cuda:1".
     lanes : how many runs a CPU core advances side by side, 1 to 64; chosen if left out.
+    poison : fill working arrays with NaN before each use, so that a read of what nobody wrote shows (slower; it is for
+        those who write methods).
     progress : show a bar.
 
     Returns

@@ -45,6 +45,7 @@ class SolverSettings:
     buffers: Mapping[str, Location] | None = None
     device: str = "auto"
     lanes: int | None = None
+    poison: bool = False
 
 
 class SolverOptions(TypedDict, total=False):
@@ -63,6 +64,7 @@ class SolverOptions(TypedDict, total=False):
     buffers: Mapping[str, Location] | None
     device: str
     lanes: int | None
+    poison: bool
 
 
 @final

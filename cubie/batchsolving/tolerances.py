@@ -43,8 +43,8 @@ def make_tolerances(
     """Check tolerances and spread them over the states.
 
     States that a mapping leaves out take the default. An rtol below four units of rounding, and an atol below the
-    smallest number of the precision, are raised to these, with a warning; an atol of 0 without one, so that a state that
-    is exactly 0 still has a scale.
+    smallest number of the precision, are raised to these, with a warning; an atol of 0 without one, so that a state
+    that is exactly 0 still has a scale.
 
     Raises
     ------

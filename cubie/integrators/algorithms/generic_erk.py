@@ -19,7 +19,6 @@ from cubie._types import FloatPrecision, PersistentBank, Real, SharedBank, Statu
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import buffer
 from cubie.integrators.algorithms.base_algorithm_step import (
-    AlgorithmStep,
     InterpolateFn,
     PrepareDenseFn,
     StepFn,
@@ -27,8 +26,8 @@ from cubie.integrators.algorithms.base_algorithm_step import (
 )
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
 from cubie.integrators.algorithms.hermite import cubic_hermite
+from cubie.integrators.algorithms.ode_explicitstep import ExplicitStep
 from cubie.integrators.algorithms.rounded_tableau import nonzero
-from cubie.odesystems.rate_function import RateFunction
 from cubie.targets.unroll import expression, static
 
 
@@ -73,12 +72,8 @@ class StageRateFn(Protocol):
 
 
 @final
-class ExplicitRungeKutta(AlgorithmStep[ErkSettings]):
+class ExplicitRungeKutta(ExplicitStep[ErkSettings]):
     """Steps of one explicit Runge-Kutta tableau."""
-
-    def __init__(self, settings: ErkSettings, rate: RateFunction) -> None:
-        super().__init__(settings, target=rate.target)
-        self.rate = self.adopt("rate", rate)
 
     def update(self, **changes: Unpack[ErkChanges]) -> None:
         """Replace some settings."""

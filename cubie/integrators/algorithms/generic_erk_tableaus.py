@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Final, TypeAlias
 
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, Interpolant, find_row, rows_by_name
+from cubie.integrators.algorithms.explicit_euler import EXPLICIT_EULER
 
 F = Fraction
 Exact: TypeAlias = tuple[Fraction, ...]
@@ -46,12 +47,6 @@ def _labelled(text: str) -> tuple[tuple[str, ...], tuple[Exact, ...]]:
 
 
 # fmt: off
-EXPLICIT_EULER = ButcherTableau(
-    name="explicit-euler", order=1, aliases=("euler",),
-    a=((),), b=(1,), c=(0,),
-    source="Hairer, Norsett & Wanner (1993), Solving ODEs I, Sec. II.7",
-)
-
 HEUN_21 = ButcherTableau(
     name="heun-21", order=2, order_hat=1,
     a=((), (1,)),
