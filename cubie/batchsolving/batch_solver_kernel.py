@@ -107,12 +107,10 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         shape = (n_saves, len(self.settings.saved), n_runs)
         check_output_fits(shape, precision)
         n_time_rows = 1 + self.run.loop.settings.compensated
-        saved, final_time, counts = (
-            np.empty(shape, precision),
-            np.empty((n_time_rows, n_runs), precision),
-            np.empty((3, n_runs), np.int32),
-        )
         kernel = self.device_function
+        saved = kernel.host_array(shape, precision)
+        final_time = kernel.host_array((n_time_rows, n_runs), precision)
+        counts = kernel.host_array((3, n_runs), np.int32)
         chunks = [(0, n_runs)]
         if kernel.free_bytes is not None:
             bytes_per_run = (saved.nbytes + final_time.nbytes + counts.nbytes) // n_runs
@@ -130,7 +128,7 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
             *self._steps(schedule, limits),
         ]
         launch = kernel.launch(arguments, [saved, final_time, counts], chunks, progress)
-        return BatchResult(saved=saved, t_final=final_time.sum(axis=0, dtype=np.float64), counts=counts, launch=launch)
+        return BatchResult(saved=saved, t_final=_joined(final_time), counts=counts, launch=launch)
 
     def _steps(self, schedule: Schedule, limits: StepLimits) -> tuple[int, float, float, float, float]:
         """Return max_steps, direction, the first step and what its rounding left, and the longest step.
@@ -143,3 +141,11 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
             first = span / n_steps
             rest = first - float(self.settings.precision(first))
         return n_steps, float(schedule.direction), first, rest, limits.max_step or math.inf
+
+
+def _joined(pairs: FloatArray) -> npt.NDArray[np.float64]:
+    """Return the times of which `pairs`, shape (1 or 2, n_runs), holds the rounded values and what rounding left."""
+    times: npt.NDArray[np.float64] = pairs[0].astype(np.float64)
+    if len(pairs) == 2:
+        times += pairs[1]
+    return times

@@ -157,6 +157,9 @@ class Kernel(Protocol):
     @property
     def compile_seconds(self) -> float: ...
 
+    def host_array(self, shape: tuple[int, ...], precision: Precision, /) -> NDArray[Any]:
+        """Return an uninitialised array for results, in the memory that this kernel's device copies to fastest."""
+
     def launch(
         self,
         inputs: Sequence[NDArray[Any] | int | float],

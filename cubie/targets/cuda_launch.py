@@ -1,5 +1,6 @@
 """A batch on a GPU: inputs sent once, chunks of runs that fit its memory, results copied back."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, final
@@ -8,13 +9,20 @@ import numpy as np
 from numba import cuda
 from numpy.typing import NDArray
 
+from cubie._types import Precision
 from cubie.targets.base import KernelLayout, LaunchStatistics
+from cubie.targets.pinned import PinnedPool
 
 BLOCK: Final = 128
 LEAST_BLOCK: Final = 32
 SHARED_BYTES: Final = 48 * 1024
 """Shared memory that a block can have on every GPU without asking for more."""
 MEMORY_SHARE: Final = 0.9
+SMALL_BYTES: Final = 1 << 16
+"""Smaller results are as quick to copy to ordinary memory."""
+PINNED_BYTES: Final = 1 << 32
+"""Pinned memory is taken from the whole machine: no single result takes more, and free blocks don't add up to more."""
+_pinned: Final = PinnedPool(lambda n_bytes: cuda.pinned_array(n_bytes, np.uint8), PINNED_BYTES)
 
 
 class SharedMemoryError(ValueError):
@@ -64,6 +72,14 @@ class CudaKernel:
         """The device memory that chunks of runs must fit in."""
         with cuda.gpus[self._device_id]:
             return None if self._simulated else int(cuda.current_context().get_memory_info().free * MEMORY_SHARE)
+
+    def host_array(self, shape: tuple[int, ...], precision: Precision, /) -> NDArray[Any]:
+        """Return an uninitialised array for results: in pinned memory, unless it is very large."""
+        n_bytes = math.prod(shape) * np.dtype(precision).itemsize
+        if self._simulated or not SMALL_BYTES <= n_bytes <= PINNED_BYTES:
+            return np.empty(shape, precision)
+        with cuda.gpus[self._device_id]:
+            return _pinned.empty(shape, precision)
 
     def launch(
         self,

@@ -20,6 +20,7 @@ from cubie._types import (
     DeviceFunction,
     FloatPrecision,
     Placement,
+    Precision,
     span,
 )
 from cubie.targets.base import (
@@ -176,6 +177,10 @@ class ReferenceKernel:
     def _bank(self, size: int, precision: Any) -> ReferenceBank:
         fill = poison_value(precision) if self._target.poison else 0
         return ReferenceBank(np.full((size, self._target.width), fill, precision))
+
+    def host_array(self, shape: tuple[int, ...], precision: Precision, /) -> NDArray[Any]:
+        """Return an uninitialised array for results."""
+        return np.empty(shape, precision)
 
     def launch(
         self,

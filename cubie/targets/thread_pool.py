@@ -1,17 +1,17 @@
 """A batch on every core: chunks of runs, taken by threads as they come free, by a C function that holds no lock."""
 
 import ctypes
-import itertools
 import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cubie._types import Precision
 from cubie.targets.base import Argument, KernelLayout, LaunchStatistics
 
 C_TYPES: Final[dict[Any, Any]] = {
@@ -20,8 +20,9 @@ C_TYPES: Final[dict[Any, Any]] = {
     np.int32: ctypes.c_int32,
     np.int64: ctypes.c_int64,
 }
-INLINE_RUNS: Final = 32
-MAX_CHUNK: Final = 4096
+MAX_CHUNK: Final = 16384
+SHORT, LONG = 0.01, 0.05
+"""Seconds: a chunk that takes less is followed by a larger one, one that takes more by a smaller one."""
 
 
 def n_threads() -> int:
@@ -47,6 +48,41 @@ def _executor(threads: int) -> ThreadPoolExecutor:
 
 
 @final
+class Chunks:
+    """Hands out the runs of a batch in chunks: large ones while that costs nothing, small ones towards the end and where
+    runs take long, so that all threads end together, and soon after a stop.
+    """
+
+    def __init__(self, n_runs: int, least: int, threads: int) -> None:
+        self._n_runs: Final = n_runs
+        self._least: Final = least
+        self._shares: Final = 2 * threads
+        self._lock: Final = threading.Lock()
+        self._start = 0
+        self.n_taken = 0
+
+    def take(self, size: int) -> tuple[int, int]:
+        """Return the start and the stop of the next chunk, of about `size` runs; an empty one at the end."""
+        with self._lock:
+            start, left = self._start, self._n_runs - self._start
+            fair = min(size, left // self._shares) // self._least * self._least
+            self._start = start + min(max(fair, self._least), left)
+            self.n_taken += left > 0
+            return start, self._start
+
+    def next_size(self, size: int, seconds: float) -> int:
+        """Return how large a chunk should be after one of `size` runs took so long."""
+        if seconds < SHORT:
+            return min(4 * size, MAX_CHUNK)
+        return size if seconds < LONG else max(size // 2, self._least)
+
+    def stop(self) -> None:
+        """Hand out no more."""
+        with self._lock:
+            self._start = self._n_runs
+
+
+@final
 class CpuKernel:
     """A compiled range kernel and how to spread a batch over it."""
 
@@ -55,9 +91,13 @@ class CpuKernel:
         types = [ctypes.c_void_p if argument.is_array else C_TYPES[argument.precision] for argument in layout.arguments]
         self._function: Final = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4, *types)(address)
         self._keep: Final = keep
-        self._least: Final = INLINE_RUNS * width
+        self._width: Final = width
         self.compile_seconds: Final = compile_seconds
         self.free_bytes: Final = None
+
+    def host_array(self, shape: tuple[int, ...], precision: Precision, /) -> NDArray[Any]:
+        """Return an uninitialised array for results."""
+        return np.empty(shape, precision)
 
     def launch(
         self,
@@ -66,42 +106,41 @@ class CpuKernel:
         chunks: Sequence[tuple[int, int]],
         progress: Callable[[int], None] | None,
     ) -> LaunchStatistics:
-        """Integrate all runs; `progress` is told of every finished piece's number of runs."""
+        """Integrate all runs; `progress` is told of every finished piece's number of runs.
+
+        No work is done on the calling thread, so that it can be interrupted. What is being computed then goes on, in
+        arrays that nobody sees, to the end of its chunk.
+        """
         begin = time.perf_counter()
         n_runs = chunks[-1][1]
-        values = [0, n_runs] + [
-            value.ctypes.data if isinstance(value, np.ndarray) else value for value in (*inputs, *outputs)
-        ]
-        threads = min(n_threads(), -(-n_runs // self._least))
-        chunk = min(MAX_CHUNK, max(self._least, -(-n_runs // (threads * 32))))
-        if threads <= 1 and n_runs <= chunk:
-            self._function(0, n_runs, *values)
-            if progress is not None:
-                progress(n_runs)
-        else:
-            self._spread(values, n_runs, threads, chunk, progress)
-        return LaunchStatistics(kernel=time.perf_counter() - begin, chunks=-(-n_runs // chunk))
-
-    def _spread(
-        self, values: list[Any], n_runs: int, threads: int, chunk: int, progress: Callable[[int], None] | None
-    ) -> None:
-        starts = itertools.count(0, chunk)
-        stopped = threading.Event()
+        threads = min(n_threads(), -(-n_runs // self._width))
+        pieces = Chunks(n_runs, self._width, threads)
+        arguments = (*inputs, *outputs)
 
         def work() -> None:
-            for start in starts:
-                if start >= n_runs or stopped.is_set():
+            values = [value.ctypes.data if isinstance(value, np.ndarray) else value for value in arguments]
+            size = self._width
+            while True:
+                start, stop = pieces.take(size)
+                if start == stop:
                     return
-                stop = min(start + chunk, n_runs)
-                self._function(start, stop, *values)
+                started = time.perf_counter()
+                self._function(start, stop, 0, n_runs, *values)
+                size = pieces.next_size(stop - start, time.perf_counter() - started)
                 if progress is not None:
                     progress(stop - start)
 
-        futures: list[Future[None]] = [_executor(threads).submit(work) for _ in range(threads)]
-        try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            for future in done:
-                future.result()
-        finally:
-            stopped.set()
-            wait(futures)
+        _run_on_threads(work, threads, pieces.stop)
+        return LaunchStatistics(kernel=time.perf_counter() - begin, chunks=pieces.n_taken)
+
+
+def _run_on_threads(work: Callable[[], None], threads: int, stop: Callable[[], None]) -> None:
+    """Call `work` on so many threads at once, and wait for all; at an error or an interrupt, `stop` and wait no longer."""
+    futures: list[Future[None]] = [_executor(threads).submit(work) for _ in range(threads)]
+    try:
+        for future in as_completed(futures):
+            future.result()
+    except BaseException:
+        stop()
+        _executors.pop((os.getpid(), threads), None)
+        raise
