@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from cubie.integrators.algorithms.exact_matrices import identity, inverse, product
+from cubie.integrators.algorithms.explicit_euler import EXPLICIT_EULER
 from cubie.integrators.algorithms.generic_dirk_tableaus import BACKWARDS_EULER, IMPLICIT_MIDPOINT, TRAPEZOIDAL
-from cubie.integrators.algorithms.generic_erk_tableaus import CLASSICAL_RK4, EXPLICIT_EULER
+from cubie.integrators.algorithms.generic_erk_tableaus import CLASSICAL_RK4
 from cubie.integrators.algorithms.printed_rows import noded_rows
 from cubie.integrators.algorithms.stability import limit_at_infinity, stability_function, stage_order
 from cubie.integrators.algorithms.tableau_checks import TableauError
