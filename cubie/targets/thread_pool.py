@@ -5,8 +5,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from typing import Any, Final, final
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ C_TYPES: Final[dict[Any, Any]] = {
     np.int32: ctypes.c_int32,
     np.int64: ctypes.c_int64,
 }
+Call: TypeAlias = "tuple[Callable[[], None], SimpleQueue[BaseException | None]]"
+
+IDLE_SECONDS: Final = 60.0
 MAX_CHUNK: Final = 16384
 SHORT, LONG = 0.01, 0.05
 """Seconds: a chunk that takes less is followed by a larger one, one that takes more by a smaller one."""
@@ -37,20 +40,71 @@ def n_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_executors: Final[dict[tuple[int, int], ThreadPoolExecutor]] = {}
-
-
-def _executor(threads: int) -> ThreadPoolExecutor:
-    """Return this process's executor of so many threads; a forked child makes its own, since threads don't survive a
-    fork.
+@final
+class Team:
+    """Threads that make calls as they come free, and go when they have been idle. They are daemons, so that an
+    interrupted program can end while one of them still computes.
     """
-    return _executors.setdefault((os.getpid(), threads), ThreadPoolExecutor(threads, thread_name_prefix="cubie"))
+
+    def __init__(self) -> None:
+        self._calls: Final[SimpleQueue[Call]] = SimpleQueue()
+        self._lock: Final = threading.Lock()
+        self._n_hired = 0
+
+    def call(self, work: Callable[[], None], answers: "SimpleQueue[BaseException | None]", size: int) -> None:
+        """Let one of `size` threads call `work` and put what it raised, or None, into `answers`."""
+        with self._lock:
+            if self._n_hired < size:
+                self._n_hired += 1
+                threading.Thread(target=self._serve, name="cubie", daemon=True).start()
+            self._calls.put((work, answers))
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                work, answers = self._calls.get(timeout=IDLE_SECONDS)
+            except Empty:
+                with self._lock:
+                    if self._calls.empty():
+                        self._n_hired -= 1
+                        return
+                continue
+            try:
+                work()
+                answers.put(None)
+            except BaseException as error:
+                answers.put(error)
+            del work, answers  # a waiting thread must not keep the arrays of the last batch
+
+
+_teams: Final[dict[int, Team]] = {}
+"""By process: threads don't survive a fork, so that a child has a team of its own."""
+
+
+def run_on_threads(work: Callable[[], None], threads: int, stop: Callable[[], None]) -> None:
+    """Call `work` on so many threads at once and wait for all.
+
+    At an error or an interrupt, call `stop` and wait no longer: what threads have begun goes on unseen.
+    """
+    team = _teams.setdefault(os.getpid(), Team())
+    answers: SimpleQueue[BaseException | None] = SimpleQueue()
+    try:
+        for _ in range(threads):
+            team.call(work, answers, threads)
+        for _ in range(threads):
+            error = answers.get()
+            if error is not None:
+                raise error
+    except BaseException:
+        stop()
+        _teams.pop(os.getpid(), None)  # the next launch does not wait for what goes on
+        raise
 
 
 @final
 class Chunks:
-    """Hands out the runs of a batch in chunks: large ones while that costs nothing, small ones towards the end and where
-    runs take long, so that all threads end together, and soon after a stop.
+    """Hands out the runs of a batch in chunks: large ones where runs are short, small ones where they are long and
+    towards the end, so that all threads end together, and soon after a stop.
     """
 
     def __init__(self, n_runs: int, least: int, threads: int) -> None:
@@ -130,17 +184,5 @@ class CpuKernel:
                 if progress is not None:
                     progress(stop - start)
 
-        _run_on_threads(work, threads, pieces.stop)
+        run_on_threads(work, threads, pieces.stop)
         return LaunchStatistics(kernel=time.perf_counter() - begin, chunks=pieces.n_taken)
-
-
-def _run_on_threads(work: Callable[[], None], threads: int, stop: Callable[[], None]) -> None:
-    """Call `work` on so many threads at once, and wait for all; at an error or an interrupt, `stop` and wait no longer."""
-    futures: list[Future[None]] = [_executor(threads).submit(work) for _ in range(threads)]
-    try:
-        for future in as_completed(futures):
-            future.result()
-    except BaseException:
-        stop()
-        _executors.pop((os.getpid(), threads), None)
-        raise
