@@ -35,6 +35,7 @@ from cubie.targets.lanes import Lanes
 from cubie.targets.llvm import INSTRUCTIONS, llvm_function, primitives
 from cubie.targets.thread_pool import CpuKernel
 from cubie.targets.unroll import unrolled
+from cubie.targets.vector_math import vector_functions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -105,7 +106,7 @@ def _functions() -> dict[str, Any]:
         **{name: lane_by_lane(name, 2) for name in BINARY_FUNCTIONS},
     }
     from_llvm = {name: llvm_function(intrinsic, spelling) for name, spelling in LLVM_SPELLINGS.items()}
-    return libm | from_llvm | primitives(intrinsic, types.int32) | ACROSS_LANES
+    return libm | from_llvm | vector_functions(intrinsic) | primitives(intrinsic, types.int32) | ACROSS_LANES
 
 
 FUNCTIONS: Final = _functions()
