@@ -36,13 +36,17 @@ def devices() -> list[Device]:
     """List this machine's processors, those that can't be used with the reason; the first usable GPU is what ``"auto"``
     takes.
     """
-    from cubie.targets.thread_pool import n_threads
-
     gpus, reason = _gpus()
     if not gpus:
         gpus = [Device(name="cuda", kind="cuda", description="no usable GPU", usable=False, reason=reason)]
+    return [*gpus, _cpu()]
+
+
+def _cpu() -> Device:
+    from cubie.targets.thread_pool import n_threads
+
     processor = platform.processor() or platform.machine()
-    return [*gpus, Device(name="cpu", kind="cpu", description=f"{processor}, {n_threads()} threads", usable=True)]
+    return Device(name="cpu", kind="cpu", description=f"{processor}, {n_threads()} threads", usable=True)
 
 
 def _gpus() -> tuple[list[Device], str]:
@@ -72,10 +76,10 @@ def find_device(name: str) -> Device:
     DeviceError: if there is none of that name, or it can't be used; the text says why.
     """
     if name == "cpu":
-        return next(device for device in devices() if device.kind == "cpu")
-    kind, _, number = name.partition(":")
+        return _cpu()  # without a look at the GPUs: a process that has woken their driver can't be forked safely
+    kind, _, number = str(name).partition(":")
     if name != "auto" and (kind != "cuda" or not (number.isdecimal() or name == "cuda")):
-        close = get_close_matches(name, ["auto", "cpu", "cuda", "cuda:0"], n=1)
+        close = get_close_matches(str(name), ["auto", "cpu", "cuda", "cuda:0"], n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         raise DeviceError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:1', got {name!r}.{hint}")
     known = devices()
