@@ -19,6 +19,7 @@ from cubie.cuda_factory import CUDAFactory
 from cubie.integrators.loops.ode_loop_config import N_OUTPUTS, LoopArguments, loop_arguments
 from cubie.integrators.single_integrator_run import RunSettings, SingleIntegratorRun
 from cubie.memory.mem_manager import check_output_fits, plan_chunks
+from cubie.status import Status
 from cubie.targets.base import Kernel, KernelLayout, LaunchStatistics, Target
 
 
@@ -102,7 +103,9 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         Raises
         ------
         OutputTooLargeError: if the output exceeds the free memory.
+        ValueError: if steps of fixed length are more than `max_steps`.
         """
+        steps = self._steps(schedule, limits)
         n_saves, n_runs, precision = schedule.save_times.size, inputs.n_runs, self.settings.precision
         shape = (n_saves, len(self.settings.saved), n_runs)
         check_output_fits(shape, precision)
@@ -125,10 +128,12 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
             float(tolerances.atol[0]),
             n_saves,
             schedule.n_initial,
-            *self._steps(schedule, limits),
+            *steps,
         ]
         launch = kernel.launch(arguments, [saved, final_time, counts], chunks, progress)
-        return BatchResult(saved=saved, t_final=_joined(final_time), counts=counts, launch=launch)
+        t_final = _joined(final_time)
+        t_final[counts[0] == Status.success] = schedule.t_end  # which a pair of float32 misses by some 1e-14
+        return BatchResult(saved=saved, t_final=t_final, counts=counts, launch=launch)
 
     def _steps(self, schedule: Schedule, limits: StepLimits) -> tuple[int, float, float, float, float]:
         """Return max_steps, direction, the first step and what its rounding left, and the longest step.
@@ -136,11 +141,18 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         Steps of fixed length are shortened evenly, so that a whole number of them fills the span.
         """
         span, first, rest, n_steps = abs(schedule.t_end - schedule.t0), limits.first_step or 0.0, 0.0, limits.max_steps
+        longest = limits.max_step or math.inf
         if not self.settings.controller.is_adaptive:
-            n_steps = max(1, math.ceil(span / first * (1 - 1e-12)))
+            needed = span / min(first, longest) * (1 - 1e-12)
+            if needed > limits.max_steps:
+                raise ValueError(
+                    f"steps of fixed length must be at most max_steps, {limits.max_steps:,}, got {needed:,.0f} to fill "
+                    f"t_span. Raise max_steps, or give a longer first_step."
+                )
+            n_steps = max(1, math.ceil(needed))
             first = span / n_steps
             rest = first - float(self.settings.precision(first))
-        return n_steps, float(schedule.direction), first, rest, limits.max_step or math.inf
+        return n_steps, float(schedule.direction), first, rest, longest
 
 
 def _joined(pairs: FloatArray) -> npt.NDArray[np.float64]:

@@ -48,6 +48,7 @@ class Solver:
         self.system: Final = system
         self._interface: Final = SystemInterface(system)
         self._kernels: dict[tuple[bool, bool], BatchSolverKernel] = {}
+        self._n_dropped = 0
         self._go_by(changed(SolverSettings(), settings))
 
     @property
@@ -70,7 +71,7 @@ class Solver:
     @property
     def n_compilations(self) -> int:
         """How many kernels have been built so far."""
-        return sum(kernel.n_compilations for kernel in self._kernels.values())
+        return self._n_dropped + sum(kernel.n_compilations for kernel in self._kernels.values())
 
     def update(self, **changes: Unpack[SolverOptions]) -> None:
         """Replace some settings, all or nothing; the next solve compiles only what they touch."""
@@ -83,6 +84,7 @@ class Solver:
             self.lanes,
             self._settings.poison,
         ):
+            self._n_dropped = self.n_compilations
             self._kernels.clear()
         for (dense, scalar), kernel in self._kernels.items():
             kernel.configure_run(self._run_settings(dense=dense, scalar_tolerances=scalar))

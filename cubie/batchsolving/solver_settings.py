@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final, Literal, TypedDict, final, get_args
 
+import numpy as np
+
 from cubie._types import FLOAT_PRECISIONS, FloatPrecision, Location, nearest
 from cubie.batchsolving.arrays import SupportsArray
 from cubie.batchsolving.batch_solver_kernel import StepLimits
@@ -160,7 +162,11 @@ def _limits(settings: SolverSettings, law: GainLaw) -> StepLimits:
         raise ValueError(
             f"max_steps must be a whole number from 1 to {2**31 - 1}, got {settings.max_steps!r}. Give such a number."
         )
-    return StepLimits(first_step=settings.first_step, max_step=settings.max_step, max_steps=settings.max_steps)
+    return StepLimits(
+        first_step=None if settings.first_step is None else float(settings.first_step),
+        max_step=None if settings.max_step is None else float(settings.max_step),
+        max_steps=int(settings.max_steps),
+    )
 
 
 def _lanes(lanes: int | None) -> int | None:
@@ -175,11 +181,11 @@ def methods() -> list[str]:
 
 
 def _is_whole(value: object, least: int, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and least <= value <= most
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
 def _locations(buffers: Mapping[str, Location] | None) -> dict[str, Location]:
