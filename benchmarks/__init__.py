@@ -1,0 +1,1 @@
+"""Measurements that print one table each: `python -m benchmarks.NAME --help`. README.md shows the last ones."""

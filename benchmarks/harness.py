@@ -1,0 +1,173 @@
+"""What all benchmarks share: options, timing in turn, where they ran, and the tables they leave."""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final, TypeAlias, final
+
+FOLDER: Final = Path(__file__).resolve().parent
+README: Final = FOLDER / "README.md"
+PACKAGES: Final = ("numpy", "numba", "llvmlite", "scipy", "numba-cuda")
+
+Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | float | int | bool | None"
+Work: TypeAlias = Callable[[], object]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What every benchmark takes from its command line."""
+
+    device: str
+    repeats: int
+    save: bool
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Seconds of one thing, over several repeats."""
+
+    median: float
+    fastest: float
+    slowest: float
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """What a benchmark shows: cells are text, formatted already."""
+
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """Return the table with columns drawn to one width; numbers stand to the right."""
+        columns = list(zip(self.headers, *self.rows, strict=True))
+        widths = [max(map(len, column)) for column in columns]
+        is_number = [all(cell[:1].isdigit() or cell in ("", "-") for cell in column[1:]) for column in columns]
+        rule = ["-" * (width - 1) + (":" if number else "-") for width, number in zip(widths, is_number, strict=True)]
+        lines = [self.headers, tuple(rule), *self.rows]
+        return "\n".join(f"| {' | '.join(_padded(line, widths, is_number))} |" for line in lines)
+
+
+def parser(purpose: str | None) -> argparse.ArgumentParser:
+    """Return a parser of the options that all benchmarks have."""
+    made = argparse.ArgumentParser(description=purpose, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--device", default="cpu", help="'cpu', 'cuda', 'cuda:1' or 'auto' (default: cpu)")
+    made.add_argument("--repeats", type=int, default=5, help="how often each thing is measured (default: 5)")
+    made.add_argument("--save", action="store_true", help="keep the figures in benchmarks/results and in the README")
+    return made
+
+
+def common(arguments: argparse.Namespace) -> Options:
+    """Return the options that all benchmarks have."""
+    return Options(device=arguments.device, repeats=max(1, arguments.repeats), save=arguments.save)
+
+
+def seconds(work: Work) -> float:
+    """Return how long one call takes."""
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def in_turn(candidates: Mapping[str, Work], repeats: int) -> dict[str, Timing]:
+    """Time things in turn, a, b, a, b, so that whatever else the machine does meets all of them alike."""
+    taken: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(repeats):
+        for name, work in candidates.items():
+            taken[name].append(seconds(work))
+    return {name: timing(each) for name, each in taken.items()}
+
+
+def timing(taken: Sequence[float]) -> Timing:
+    """Sum up several repeats."""
+    return Timing(median=statistics.median(taken), fastest=min(taken), slowest=max(taken))
+
+
+def machine() -> dict[str, Json]:
+    """Tell on what, with what and when something was measured."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "processor": _processor(),
+        "cores": cores,
+        "load_before": load,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "commit": _commit(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def describe(where: Mapping[str, Json]) -> str:
+    """Return one line for people: where and when."""
+    packages = where["packages"]
+    scipy = packages["scipy"] if isinstance(packages, Mapping) else None
+    return (
+        f"{where['processor']}, {where['cores']} cores (load {where['load_before']:.1f} before the start); "
+        f"Python {where['python']}, SciPy {scipy}; commit {where['commit']}, {where['date']}."
+    )
+
+
+def finish(name: str, table: Table, notes: str, figures: Json, where: Mapping[str, Json], *, save: bool) -> None:
+    """Print the table; on request keep the figures in results/NAME.json and the table in the README."""
+    text = f"{table.markdown()}\n\n{notes}\n\n{describe(where)}"
+    print(text)
+    if save:
+        results = FOLDER / "results"
+        results.mkdir(exist_ok=True)
+        content = json.dumps({"machine": where, "figures": figures}, indent=1, allow_nan=False)
+        (results / f"{name}.json").write_text(content + "\n", encoding="utf-8")
+        README.write_text(_with_section(README.read_text(encoding="utf-8"), name, text), encoding="utf-8")
+
+
+def _with_section(page: str, name: str, text: str) -> str:
+    """Return the page with what stands between the marks of `name` replaced."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    if begin not in page or end not in page:
+        raise ValueError(f"{README.name} must hold the marks {begin!r} and {end!r}, got neither. Add them.")
+    head, _, rest = page.partition(begin)
+    return f"{head}{begin}\n{text}\n{end}{rest.partition(end)[2]}"
+
+
+def _padded(cells: Sequence[str], widths: Sequence[int], to_right: Sequence[bool]) -> list[str]:
+    return [
+        cell.rjust(width) if right else cell.ljust(width)
+        for cell, width, right in zip(cells, widths, to_right, strict=True)
+    ]
+
+
+def _processor() -> str:
+    """Return the processor's name where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str:
+    """Return the commit of the checkout, with a plus where files differ from it."""
+    command = ("git", "describe", "--always", "--dirty=+", "--abbrev=8")
+    found = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"

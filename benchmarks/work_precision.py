@@ -1,0 +1,173 @@
+"""What accuracy costs: error against time a run, for several methods, with SciPy's for comparison, as a picture.
+
+Every point is one tolerance. The error is the largest over nine rows of a sweep and all saved times, relative to
+|y| + atol/rtol of the problem. cubie solves many copies of the nine rows at once, SciPy the nine one after the other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.integrate import solve_ivp
+
+from benchmarks.harness import FOLDER, Json, Options, Table, common, finish, machine, parser, seconds, timing
+from cubie.batchsolving.solver import Solver
+from tests.integrators.scores import PeerName, States, atol_of, rate_of
+from tests.problems import N_ROWS, PROBLEMS, Problem
+
+SHOWN: Final = ("lorenz", "lotka_volterra", "brusselator2", "kepler", "arenstorf", "pleiades")
+METHODS: Final = ("bogacki-shampine-32", "tsit5", "dormand-prince-54", "dop853", "vern7", "vern9")
+PEERS: Final[tuple[PeerName, ...]] = ("RK45", "DOP853")
+NAMES: Final = (*METHODS, *(f"SciPy's {peer}" for peer in PEERS))
+TOLERANCES: Final = tuple(10.0**-power for power in range(3, 12))
+SCIPYS_TOLERANCES: Final = TOLERANCES[::3]
+COMPARED_AT: Final = 1e-6
+"""The error at which the table compares times."""
+COLORS: Final = ("tab:gray", "tab:blue", "tab:cyan", "tab:red", "tab:green", "tab:purple")
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One tolerance: the error there, and the time a run."""
+
+    rtol: float
+    error: float
+    seconds: float
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """One method on one problem."""
+
+    problem: str
+    method: str
+    points: tuple[Point, ...]
+
+    def seconds_at(self, error: float) -> float | None:
+        """Return the time that this error costs, between the points in both logarithms; None outside them."""
+        usable = sorted((point.error, point.seconds) for point in self.points if np.isfinite(point.error))
+        errors, times = (np.log([entry[part] for entry in usable]) for part in (0, 1))
+        if not usable or not errors[0] <= np.log(error) <= errors[-1]:
+            return None
+        return float(np.exp(np.interp(np.log(error), errors, times)))
+
+
+def main() -> None:
+    made = parser(__doc__)
+    made.add_argument("--problems", nargs="*", default=list(SHOWN), choices=sorted(PROBLEMS), metavar="NAME")
+    made.add_argument("--copies", type=int, default=64, help="copies of the nine rows (default: 64)")
+    made.add_argument("--output", type=Path, default=FOLDER / "work_precision.png", help="where the picture goes")
+    arguments = made.parse_args()
+    options, where = common(arguments), machine()
+    problems = [PROBLEMS[name] for name in arguments.problems]
+    curves = [curve for problem in problems for curve in curves_of(problem, arguments.copies, options)]
+    draw(curves, arguments.output)
+    notes = (
+        f"Microseconds a run at an error of {COMPARED_AT:g}, of cubie on {options.device} with all threads, "
+        f"{arguments.copies * N_ROWS} runs at once, and of SciPy; medians of {options.repeats}. A dash: not within the "
+        "tolerances tried."
+    )
+    figures: Json = [asdict(curve) for curve in curves]
+    finish("work_precision", table(curves), notes, figures, where, save=options.save)
+
+
+def curves_of(problem: Problem, copies: int, options: Options) -> list[Curve]:
+    """Measure all methods on one problem."""
+    ours = [(method, our_points(problem, method, copies, options)) for method in METHODS]
+    theirs = [
+        (f"SciPy's {peer}", tuple(scipys_point(problem, peer, rtol) for rtol in SCIPYS_TOLERANCES)) for peer in PEERS
+    ]
+    return [Curve(problem=problem.name, method=method, points=points) for method, points in (*ours, *theirs)]
+
+
+def our_points(problem: Problem, method: str, copies: int, options: Options) -> tuple[Point, ...]:
+    """Measure one method at all tolerances."""
+    solver = Solver(problem.system(), method=method, device=options.device)
+    y0, parameters = (
+        np.tile(values, (copies, 1)).T for values in (problem.initial_values(), problem.parameter_values())
+    )
+    points = []
+    for rtol in TOLERANCES:
+        solver.update(rtol=rtol, atol=atol_of(problem, rtol))
+        solution = solver.solve(problem.t_span, y0, parameters, t_eval=problem.t_eval)
+        taken = [
+            seconds(lambda: solver.solve(problem.t_span, y0, parameters, t_eval=problem.t_eval))
+            for _ in range(options.repeats)
+        ]
+        error = relative_error(problem, np.transpose(solution.y[:, :, :N_ROWS], (2, 0, 1)).astype(np.float64))
+        points.append(Point(rtol=rtol, error=error, seconds=timing(taken).median / solution.n_runs))
+    return tuple(points)
+
+
+def scipys_point(problem: Problem, method: PeerName, rtol: float) -> Point:
+    """Measure SciPy at one tolerance."""
+    rows: list[States] = []
+
+    def solve() -> None:
+        for y0, parameters in zip(problem.initial_values(), problem.parameter_values(), strict=True):
+            rate, atol = rate_of(problem, parameters), atol_of(problem, rtol)
+            with np.errstate(all="ignore"):
+                solved = solve_ivp(rate, problem.t_span, y0, method=method, t_eval=problem.t_eval, rtol=rtol, atol=atol)
+            rows.append(solved.y.T)
+
+    taken = seconds(solve)
+    return Point(rtol=rtol, error=relative_error(problem, np.array(rows)), seconds=taken / N_ROWS)
+
+
+def relative_error(problem: Problem, states: States) -> float:
+    """Return the largest error, relative to |y| + atol/rtol; states have shape (9, n_times, n_states)."""
+    reference = problem.references().y
+    return float((np.abs(states - reference) / (np.abs(reference) + problem.atol / problem.rtol)).max())
+
+
+def draw(curves: Sequence[Curve], output: Path) -> None:
+    """Write one panel for each problem."""
+    problems = list(dict.fromkeys(curve.problem for curve in curves))
+    n_columns = min(3, len(problems))
+    n_rows = -(-len(problems) // n_columns)
+    figure = Figure(figsize=(4.2 * n_columns, 3.6 * n_rows + 0.8), layout="constrained")
+    for place, problem in enumerate(problems, start=1):
+        axes = figure.add_subplot(n_rows, n_columns, place)
+        draw_panel(axes, [curve for curve in curves if curve.problem == problem])
+        axes.set_title(PROBLEMS[problem].title, fontsize=10)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    figure.savefig(output, dpi=130)
+
+
+def draw_panel(axes: Axes, curves: Sequence[Curve]) -> None:
+    """Draw time against error: better is lower and further to the left."""
+    for curve in curves:
+        theirs = curve.method not in METHODS
+        place = NAMES.index(curve.method) - len(METHODS) * theirs
+        axes.loglog(
+            [point.error for point in curve.points],
+            [1e6 * point.seconds for point in curve.points],
+            color="black" if theirs else COLORS[place],
+            linestyle=(":", "--")[place] if theirs else "-",
+            marker="os"[place] if theirs else ".",
+            markersize=3 if theirs else 6,
+            label=curve.method,
+        )
+    axes.set_xlabel("largest relative error")
+    axes.set_ylabel("time a run (µs)")
+    axes.grid(alpha=0.3)
+
+
+def table(curves: Sequence[Curve]) -> Table:
+    """Return the times at one error, a line for each problem."""
+    lines: dict[str, list[str]] = {}
+    for curve in curves:
+        taken = curve.seconds_at(COMPARED_AT)
+        lines.setdefault(curve.problem, []).append("-" if taken is None else f"{1e6 * taken:,.3g}")
+    return Table(headers=("problem", *NAMES), rows=tuple((name, *cells) for name, cells in lines.items()))
+
+
+if __name__ == "__main__":
+    main()
