@@ -181,7 +181,7 @@ def methods() -> list[str]:
 
 
 def _is_whole(value: object, least: int, most: int) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and least <= value <= most
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and least <= int(value) <= most
 
 
 def _is_number(value: object) -> bool:
