@@ -59,26 +59,30 @@ def floats(value: object) -> list[float]:
 
 def loop_arguments(
     *,
-    times: Sequence[float] = (0.0, 0.0, 1.0, 0.0),
+    t0: float = 0.0,
     rtol: Sequence[float] = (1e-3,),
     atol: Sequence[float] = (1e-6,),
     direction: float = 1.0,
     first_step: float = 0.0,
     precision: FloatPrecision = np.float64,
 ) -> LoopArguments:
-    """Return a kernel's arguments with the values given, and nothing in the others. `times` are pairs."""
+    """Return a kernel's arguments with the values given, and nothing in the others; the span is one long."""
     unused = rows([[0.0]], precision)
-    length = float(precision(first_step))
+    length, start = float(precision(first_step)), float(precision(t0))
     return LoopArguments(
         first_run=0,
         n_slots=1,
         values=unused,
         offsets=unused,
         strides=unused,
-        times=rows([[time] for time in times], precision),
+        saves=unused,
         tolerances=rows([[number] for number in (*rtol, *atol)], precision),
         rtol=reals(rtol[0], precision=precision),
         atol=reals(atol[0], precision=precision),
+        t0=reals(start, precision=precision),
+        t0_rest=reals(t0 - start, precision=precision),
+        t_end=reals(start + 1.0, precision=precision),
+        t_end_rest=reals(t0 - start, precision=precision),
         n_saves=0,
         n_initial=0,
         max_steps=1,

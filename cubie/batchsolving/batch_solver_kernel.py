@@ -118,14 +118,16 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         if kernel.free_bytes is not None:
             bytes_per_run = (saved.nbytes + final_time.nbytes + counts.nbytes) // n_runs
             chunks = plan_chunks(n_runs, bytes_per_run, kernel.free_bytes - inputs.values.nbytes)
+        times = schedule.packed(precision)
         arguments: list[FloatArray | npt.NDArray[np.int64] | int | float] = [
             inputs.values,
             inputs.offsets,
             inputs.strides,
-            schedule.packed(precision),
+            times[4:],
             np.concatenate([tolerances.rtol, tolerances.atol]),
             float(tolerances.rtol[0]),
             float(tolerances.atol[0]),
+            *(float(time) for time in times[:4]),
             n_saves,
             schedule.n_initial,
             *steps,

@@ -197,8 +197,10 @@ class Target(ABC):
     maximum: BinaryFn
     absolute: UnaryFn
     sqrt: UnaryFn
-    log2: UnaryFn
-    exp2: UnaryFn
+    rough_log2: UnaryFn
+    rough_exp2: UnaryFn
+    rough_reciprocal: UnaryFn
+    """To single precision at best and at the hardware's speed: for norms and controllers, never for a state."""
 
     def __init__(self, *, width: int, poison: bool) -> None:
         self.width: Final = width

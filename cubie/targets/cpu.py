@@ -106,7 +106,8 @@ def _functions() -> dict[str, Any]:
         **{name: lane_by_lane(name, 2) for name in BINARY_FUNCTIONS},
     }
     from_llvm = {name: llvm_function(intrinsic, spelling) for name, spelling in LLVM_SPELLINGS.items()}
-    return libm | from_llvm | vector_functions(intrinsic) | primitives(intrinsic, types.int32) | ACROSS_LANES
+    named = libm | from_llvm | vector_functions(intrinsic) | primitives(intrinsic, types.int32) | ACROSS_LANES
+    return named | {"rough_log2": named["log2"], "rough_exp2": named["exp2"]}
 
 
 FUNCTIONS: Final = _functions()

@@ -39,7 +39,7 @@ from cubie.targets.base import (
     poison_value,
 )
 from cubie.targets.cuda_launch import CudaKernel, padded
-from cubie.targets.llvm import INSTRUCTIONS, libdevice_function, primitives
+from cubie.targets.llvm import INSTRUCTIONS, ROUGH_FUNCTIONS, approximation, libdevice_function, primitives
 from cubie.targets.unroll import unrolled
 
 P = ParamSpec("P")
@@ -71,13 +71,13 @@ def splat(value: Real) -> Real:
 
 @_device
 def load_at(array: GlobalReals, index: int) -> Real:
-    return array[index]
+    return array[np.uint64(index)]  # type: ignore[index]  # unsigned: no code for indices below zero
 
 
 @_device
 def store_at(array: Vector, index: int, value: Real, mask: bool) -> None:
     if mask:
-        array[index] = value
+        array[np.uint64(index)] = value  # type: ignore[index]  # as above
 
 
 @_device
@@ -105,13 +105,13 @@ def shared_primitives() -> dict[str, Any]:
     if SIMULATED:
         from cubie.targets import reference
 
-        names = ("fma", "select", "increment", "sign", "minimum", "maximum", *INSTRUCTIONS)
+        names = ("fma", "select", "increment", "sign", "minimum", "maximum", *ROUGH_FUNCTIONS, *INSTRUCTIONS)
         return {name: reference.FUNCTIONS[name] for name in names}
     from numba.cuda.extending import intrinsic
 
-    return primitives(intrinsic, types.int32) | {
-        name: libdevice_function(intrinsic, spelling) for name, spelling in INSTRUCTIONS.items()
-    }
+    exact = {name: libdevice_function(intrinsic, spelling) for name, spelling in INSTRUCTIONS.items()}
+    rough = {name: approximation(intrinsic, *spellings) for name, spellings in ROUGH_FUNCTIONS.items()}
+    return primitives(intrinsic, types.int32) | exact | rough
 
 
 OURS: Final[dict[str, Any]] = {

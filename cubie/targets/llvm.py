@@ -10,6 +10,12 @@ from llvmlite import ir
 
 INSTRUCTIONS: Final = {"absolute": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil"}
 """Primitives that are an instruction or two on both kinds of processor, by their name in LLVM and in libdevice."""
+ROUGH_FUNCTIONS: Final = {
+    "rough_log2": ("lg2.approx.ftz.f32", None),
+    "rough_exp2": ("ex2.approx.ftz.f32", None),
+    "rough_reciprocal": ("rcp.approx.ftz.f32", "rcp.approx.ftz.f64"),
+}
+"""The GPU's approximate instructions, by precision: single, and double where there is one."""
 
 
 def alike(name: str, *operands: Any) -> Any:
@@ -78,6 +84,12 @@ def primitives(intrinsic: Callable[[Any], Any], int32: Any) -> dict[str, Any]:
 
         return x(x), generate
 
+    def rough_reciprocal(typing_context: Any, x: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.fdiv(constant(arguments[0].type, 1.0), arguments[0])
+
+        return x(x), generate
+
     def first_that_is(name: str, symbol: str) -> Any:
         def choose(typing_context: Any, a: Any, b: Any) -> Any:
             def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -90,7 +102,7 @@ def primitives(intrinsic: Callable[[Any], Any], int32: Any) -> dict[str, Any]:
         return intrinsic(choose)
 
     return {
-        **{function.__name__: intrinsic(function) for function in (fma, select, increment, sign)},
+        **{function.__name__: intrinsic(function) for function in (fma, select, increment, sign, rough_reciprocal)},
         "minimum": first_that_is("minimum", "<"),
         "maximum": first_that_is("maximum", ">"),
     }
@@ -124,3 +136,26 @@ def llvm_function(intrinsic: Callable[[Any], Any], name: str) -> Any:
 def libdevice_function(intrinsic: Callable[[Any], Any], name: str) -> Any:
     """Build the primitive for a function of one number of CUDA's libdevice: NVVM lacks LLVM's own."""
     return function_of_one(intrinsic, lambda value_type: f"__nv_{name}{'f' if value_type == ir.FloatType() else ''}")
+
+
+def approximation(intrinsic: Callable[[Any], Any], single: str, double: str | None) -> Any:
+    """Build the primitive for one of the GPU's approximate instructions; without one for doubles, it works in singles."""
+
+    def instruction(builder: Any, name: str, value: Any) -> Any:
+        kind = "f" if value.type == ir.FloatType() else "d"
+        signature = ir.FunctionType(value.type, [value.type])
+        return builder.asm(signature, f"{name} $0, $1;", f"={kind},{kind}", [value], side_effect=False)
+
+    def function(typing_context: Any, x: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            (value,) = arguments
+            if value.type == ir.FloatType():
+                return instruction(builder, single, value)
+            if double is not None:
+                return instruction(builder, double, value)
+            rounded = builder.fptrunc(value, ir.FloatType())
+            return builder.fpext(instruction(builder, single, rounded), value.type)
+
+        return x(x), generate
+
+    return intrinsic(function)

@@ -61,6 +61,11 @@ def fma(a: Any, b: Any, c: Any) -> Any:
     return a * b + c
 
 
+def rough_log2(x: Any) -> Any:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log2(x)
+
+
 def load_at(array: Any, index: Any) -> Any:
     return array[index]
 
@@ -86,6 +91,9 @@ FUNCTIONS: Final[dict[str, Any]] = {
     "rank": lambda mask: np.cumsum(mask) - mask,
     "count": lambda mask: int(np.sum(mask)),
     "fma": fma,
+    "rough_log2": rough_log2,
+    "rough_exp2": np.exp2,
+    "rough_reciprocal": lambda x: 1 / x,
     "load_at": load_at,
     "store_at": store_at,
     "increment": increment,

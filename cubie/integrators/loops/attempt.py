@@ -4,6 +4,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from cubie._types import Real
 from cubie.integrators.algorithms.base_algorithm_step import StepFn
 from cubie.integrators.loops.clock import Clock
 from cubie.integrators.loops.norms import Norms
@@ -23,65 +24,96 @@ class AttemptFn(Protocol):
     def __call__(self, state: State, w: Workspace, arguments: LoopArguments) -> Attempt: ...
 
 
+class InsideFn(Protocol):
+    """Return `t`, or for a step that rounding would carry over the end, a time by as little earlier."""
+
+    def __call__(self, t: Real, dt: Real, begun: Real, arguments: LoopArguments) -> Real: ...
+
+
 def make_attempt(
     target: Target, settings: LoopSettings, clock: Clock, norms: Norms, step: StepFn, gain: GainFn
 ) -> AttemptFn:
     """Build the attempt of one step, of adapted or of fixed length."""
-    eps = settings.eps
-    zero, one, huge, stretch, none = (
-        settings.precision(0),
-        settings.precision(1),
-        settings.precision(1e30),
-        settings.precision(STRETCH),
-        np.int32(0),
-    )
-    guard, tiny = settings.precision(2 * eps), settings.precision(8 * settings.tiny)
-    ulps = settings.precision(4 * (eps * eps if settings.compensated else eps))
-    adaptive = settings.adaptive
-    error_squared_of, finite = norms.error_squared, norms.finite
-    advance, between, after_steps = clock
+    inside = _make_inside(target, settings)
+    if settings.adaptive:
+        return _make_adapted(target, settings, clock, norms, step, gain, inside)
+    return _make_fixed(target, settings, clock, norms, step, inside)
+
+
+def _make_inside(target: Target, settings: LoopSettings) -> InsideFn:
+    zero, guard = settings.precision(0), settings.precision(2 * settings.eps)
+    select, splat, fma = target.select, target.splat, target.fma
+    absolute, maximum = target.absolute, target.maximum
+
+    @target.device
+    def inside(t: Real, dt: Real, begun: Real, arguments: LoopArguments) -> Real:
+        end = splat(arguments.t_end)
+        overshoot = arguments.direction * ((t + dt) - end) > zero
+        return select(overshoot, fma(-guard * arguments.direction, maximum(absolute(begun), absolute(end)), t), t)
+
+    return inside
+
+
+def _make_adapted(
+    target: Target,
+    settings: LoopSettings,
+    clock: Clock,
+    norms: Norms,
+    step: StepFn,
+    gain: GainFn,
+    inside: InsideFn,
+) -> AttemptFn:
+    one, huge, stretch = settings.precision(1), settings.precision(1e30), settings.precision(STRETCH)
+    tiny, none = settings.precision(8 * settings.tiny), np.int32(0)
+    ulps = settings.precision(4 * (settings.eps * settings.eps if settings.compensated else settings.eps))
     too_small, non_finite = np.int32(Status.step_too_small), np.int32(Status.non_finite)
-    select, splat, fma, absolute = target.select, target.splat, target.fma, target.absolute
-    minimum, maximum = target.minimum, target.maximum
+    error_squared_of, advance, between = norms.error_squared, clock.advance, clock.between
+    select, splat, fma = target.select, target.splat, target.fma
+    absolute, minimum = target.absolute, target.minimum
 
     @target.device
     def attempt(state: State, w: Workspace, arguments: LoopArguments) -> Attempt:
-        t, t_rest, length, n_steps = state.t, state.t_rest, state.length, state.n_steps
-        direction, end, end_rest = arguments.direction, splat(arguments.times[2]), splat(arguments.times[3])
-        if adaptive:
-            left = direction * between(t, t_rest, end, end_rest)
-            is_last = length * stretch >= left
-            taken = select(is_last, left, length)
-            dt = taken * direction
-            t_next, t_next_rest = advance(t, t_rest, dt)
-            begun = t
-        else:
-            taken = length
-            dt = taken * direction
-            is_last = n_steps + 1 >= arguments.max_steps
-            t_next, t_next_rest = after_steps(n_steps + 1, arguments)
-            begun = splat(arguments.times[0])
-        overshoot = direction * ((t + dt) - end) > zero
-        t_step = select(overshoot, fma(-guard * direction, maximum(absolute(begun), absolute(end)), t), t)
+        t, end, end_rest = state.t, splat(arguments.t_end), splat(arguments.t_end_rest)
+        left = arguments.direction * between(t, state.t_rest, end, end_rest)
+        is_last = state.length * stretch >= left
+        taken = select(is_last, left, state.length)
+        dt = taken * arguments.direction
+        t_next, t_next_rest = advance(t, state.t_rest, dt)
         answer = step(
-            t_step, dt, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, w.error, w.step_shared,
-            w.step_persistent
+            inside(t, dt, t, arguments), dt, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, w.error,
+            w.step_shared, w.step_persistent
         )  # fmt: skip
-        if adaptive:
-            error_squared = select(answer > 0, splat(huge), error_squared_of(w.y, w.y_next, w.error, arguments))
-            accepted = error_squared <= one
-            next_length = minimum(
-                taken * gain(error_squared, accepted, w.control_shared, w.control_persistent), arguments.max_step
-            )
-            cause = select(answer > 0, answer, select(error_squared < huge, splat(too_small), splat(non_finite)))
-            failure = select(next_length < fma(ulps, absolute(t), tiny), cause, splat(none))
-        else:
-            next_length = length
-            accepted = (finite(w.y_next) <= zero) & (answer <= 0)
-            failure = select(accepted, splat(none), select(answer > 0, answer, splat(non_finite)))
+        error_squared = select(answer > 0, splat(huge), error_squared_of(w.y, w.y_next, w.error, arguments))
+        accepted = error_squared <= one
+        growth = gain(error_squared, accepted, w.control_shared, w.control_persistent)
+        next_length = minimum(taken * growth, arguments.max_step)
+        cause = select(answer > 0, answer, select(error_squared < huge, splat(too_small), splat(non_finite)))
+        failure = select(next_length < fma(ulps, absolute(t), tiny), cause, splat(none))
         return Attempt(
-            dt, is_last, accepted, select(is_last, end, t_next), select(is_last, end_rest, t_next_rest),
-            next_length, failure
+            dt, is_last, accepted, select(is_last, end, t_next), select(is_last, end_rest, t_next_rest), next_length,
+            failure
         )  # fmt: skip
+
+    return attempt
+
+
+def _make_fixed(
+    target: Target, settings: LoopSettings, clock: Clock, norms: Norms, step: StepFn, inside: InsideFn
+) -> AttemptFn:
+    zero, none, non_finite = settings.precision(0), np.int32(0), np.int32(Status.non_finite)
+    finite, now, select, splat, increment = norms.finite, clock.now, target.select, target.splat, target.increment
+
+    @target.device
+    def attempt(state: State, w: Workspace, arguments: LoopArguments) -> Attempt:
+        t, _ = now(state, arguments)
+        dt = splat(arguments.first_step * arguments.direction)
+        answer = step(
+            inside(t, dt, state.t, arguments), dt, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, w.error,
+            w.step_shared, w.step_persistent
+        )  # fmt: skip
+        accepted = (finite(w.y_next) <= zero) & (answer <= 0)
+        failure = select(accepted, splat(none), select(answer > 0, answer, splat(non_finite)))
+        is_last = increment(state.n_steps, state.status < 0) >= arguments.max_steps
+        return Attempt(dt, is_last, accepted, state.t, state.t_rest, state.length, failure)
 
     return attempt

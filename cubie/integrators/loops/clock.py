@@ -7,8 +7,9 @@ Knuth (1997), The Art of Computer Programming 2, Sec. 4.2.2, Theorem B (the sum 
 
 from typing import NamedTuple, Protocol
 
-from cubie._types import Count, FloatPrecision, Real
-from cubie.integrators.loops.ode_loop_config import LoopArguments
+from cubie._types import Real
+from cubie.integrators.loops.ode_loop_config import LoopArguments, LoopSettings
+from cubie.integrators.loops.run_state import State
 from cubie.targets.base import Target
 
 
@@ -24,10 +25,10 @@ class BetweenFn(Protocol):
     def __call__(self, t: Real, t_rest: Real, until: Real, until_rest: Real) -> Real: ...
 
 
-class AfterStepsFn(Protocol):
-    """The time pair after so many equal steps."""
+class NowFn(Protocol):
+    """The time pair of a run: where its steps of adapted length have led, or so many equal steps from the start."""
 
-    def __call__(self, steps: Count, arguments: LoopArguments) -> tuple[Real, Real]: ...
+    def __call__(self, state: State, arguments: LoopArguments) -> tuple[Real, Real]: ...
 
 
 class Clock(NamedTuple):
@@ -35,12 +36,13 @@ class Clock(NamedTuple):
 
     advance: AdvanceFn
     between: BetweenFn
-    after_steps: AfterStepsFn
+    now: NowFn
 
 
-def make_clock(target: Target, precision: FloatPrecision, *, compensated: bool) -> Clock:
-    """Build the device functions of time; not `compensated`, the second of each pair stays zero."""
-    fma, to_real = target.fma, target.to_real(precision)
+def make_clock(target: Target, settings: LoopSettings) -> Clock:
+    """Build the device functions of time; where it is not compensated, the second of each pair stays zero."""
+    fma, to_real = target.fma, target.to_real(settings.precision)
+    compensated, adaptive = settings.compensated, settings.adaptive
 
     @target.device
     def advance(t: Real, t_rest: Real, dt: Real) -> tuple[Real, Real]:
@@ -59,13 +61,14 @@ def make_clock(target: Target, precision: FloatPrecision, *, compensated: bool) 
         return until - t
 
     @target.device
-    def after_steps(steps: Count, arguments: LoopArguments) -> tuple[Real, Real]:
-        n, dt = to_real(steps), arguments.first_step * arguments.direction
+    def now(state: State, arguments: LoopArguments) -> tuple[Real, Real]:
+        if adaptive:
+            return state.t, state.t_rest
+        n, dt = to_real(state.n_steps - state.n_rejected), arguments.first_step * arguments.direction
         if compensated:
             walked = n * dt
             rest = fma(n, arguments.first_step_rest * arguments.direction, fma(n, dt, -walked))
-            t, t_rest = advance(arguments.times[0], arguments.times[1] + rest, walked)
-            return t, t_rest
-        return fma(n, dt, arguments.times[0]), arguments.times[1]
+            return advance(state.t, state.t_rest + rest, walked)
+        return fma(n, dt, state.t), state.t_rest
 
-    return Clock(advance, between, after_steps)
+    return Clock(advance, between, now)

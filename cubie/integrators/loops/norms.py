@@ -44,6 +44,7 @@ def make_norms(target: Target, settings: LoopSettings) -> Norms:
     n, precision, scalar = settings.n_states, settings.precision, settings.scalar_tolerances
     is_twofold = settings.n_errors == 2
     zero, mean, share = precision(0), precision(1 / n), precision(SECOND_ERROR_SHARE)
+    reciprocal = target.rough_reciprocal
     fma, splat, select, absolute, maximum = target.fma, target.splat, target.select, target.absolute, target.maximum
 
     @target.device
@@ -56,7 +57,8 @@ def make_norms(target: Target, settings: LoopSettings) -> Norms:
     def sum_of_squares(first: int, y: Vector, y_next: Vector, error: Vector, arguments: LoopArguments) -> Real:
         total = splat(zero)
         for i in range(n):
-            ratio = error[first + i] / scale(i, maximum(absolute(y[i]), absolute(y_next[i])), arguments)
+            allowed = scale(i, maximum(absolute(y[i]), absolute(y_next[i])), arguments)
+            ratio = error[first + i] * reciprocal(allowed)
             total = fma(ratio, ratio, total)
         return total
 

@@ -33,6 +33,12 @@ class OpenFn(Protocol):
     def __call__(self, shared: SharedBank, persistent: PersistentBank) -> Workspace: ...
 
 
+class BlankFn(Protocol):
+    """Return the state of nobody."""
+
+    def __call__(self) -> State: ...
+
+
 class EnterFn(Protocol):
     """Start the fresh runs: load them, evaluate their first rate, make a save at the start."""
 
@@ -46,9 +52,9 @@ class AcceptFn(Protocol):
 
 
 class AdvanceStateFn(Protocol):
-    """Attempt a step of every run that has not ended, emit what is due, and accept it or not."""
+    """Attempt a step of the active runs, emit what is due, and accept it or not."""
 
-    def __call__(self, slot: Count, state: State, w: Workspace, arguments: LoopArguments) -> State: ...
+    def __call__(self, active: Mask, slot: Count, state: State, w: Workspace, arguments: LoopArguments) -> State: ...
 
 
 class LeaveFn(Protocol):
@@ -86,45 +92,75 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
 
     @override
     def build(self) -> SolveRunsFn:
-        clock = make_clock(self.target, self.settings.precision, compensated=self.settings.compensated)
+        clock = make_clock(self.target, self.settings)
         norms, method = make_norms(self.target, self.settings), self.step.device_function
         saves = make_saves(self.target, self.settings, clock, method, self.output.device_function)
         gain = self.controller.device_function.gain
         attempt = make_attempt(self.target, self.settings, clock, norms, method.step, gain)
-        enter, leave = self._enter(clock, norms, saves), self._leave(saves.save)
+        enter, leave = self._enter(clock, norms, saves), self._leave(clock, saves.save)
         advance = self._advance(attempt, saves.emit)
-        open_workspace, refills, width = self._open(), self.target.refills, self.target.width
-        zero, start, success = self.settings.precision(0), np.int32(0), np.int32(Status.success)
-        target = self.target
-        select, splat, any_run, negate = target.select, target.splat, target.any_run, target.negate
-        side_by_side, rank, count = target.side_by_side, target.rank, target.count
+        if self.target.refills:
+            return self._queue(enter, advance, leave)
+        return self._one(enter, advance, leave)
 
-        @target.device
+    def _blank(self) -> BlankFn:
+        zero, start, success = self.settings.precision(0), np.int32(0), np.int32(Status.success)
+        splat = self.target.splat
+
+        @self.target.device
+        def blank() -> State:
+            none, nothing = splat(zero), splat(start)
+            return State(none, none, none, nothing, nothing, nothing, none, none, splat(success))
+
+        return blank
+
+    def _one(self, enter: EnterFn, advance: AdvanceStateFn, leave: LeaveFn) -> SolveRunsFn:
+        """Build the loop of a target that advances one run and is done."""
+        open_workspace, blank = self._open(), self._blank()
+        select, any_run, side_by_side = self.target.select, self.target.any_run, self.target.side_by_side
+
+        @self.target.device
         def solve_runs(
             first: int, stop: int, arguments: LoopArguments, shared: SharedBank, persistent: PersistentBank
         ) -> None:
-            w = open_workspace(shared, persistent)
-            run, waiting = side_by_side(first), first + width
+            w, run = open_workspace(shared, persistent), side_by_side(first)
+            slot, exists = run - arguments.first_run, run < stop
+            state = enter(exists, select(exists, run, first), blank(), w, arguments)
+            active = exists & (state.status < 0)
+            while any_run(active):
+                state = advance(active, slot, state, w, arguments)
+                active = state.status < 0
+            leave(exists, slot, state, w, arguments)
+
+        return solve_runs
+
+    def _queue(self, enter: EnterFn, advance: AdvanceStateFn, leave: LeaveFn) -> SolveRunsFn:
+        """Build the loop of a target that advances several runs, each of which makes way for the next when it ends."""
+        open_workspace, blank, width = self._open(), self._blank(), self.target.width
+        select, any_run, negate = self.target.select, self.target.any_run, self.target.negate
+        side_by_side, rank, count = self.target.side_by_side, self.target.rank, self.target.count
+
+        @self.target.device
+        def solve_runs(
+            first: int, stop: int, arguments: LoopArguments, shared: SharedBank, persistent: PersistentBank
+        ) -> None:
+            w, run, waiting, state = open_workspace(shared, persistent), side_by_side(first), first + width, blank()
             fresh = run < stop
-            none, nothing = splat(zero), splat(start)
-            state = State(none, none, none, nothing, nothing, nothing, none, none, splat(success))
-            if not refills:
-                state = enter(fresh, select(fresh, run, first), state, w, arguments)
             occupied = fresh
             while any_run(occupied):
-                if refills and any_run(fresh):
+                if any_run(fresh):
                     state = enter(fresh, select(fresh, run, first), state, w, arguments)
                     fresh = fresh & negate(fresh)
-                state = advance(run - arguments.first_run, state, w, arguments)
+                slot = run - arguments.first_run
+                state = advance(occupied & (state.status < 0), slot, state, w, arguments)
                 ended = occupied & (state.status >= 0)
                 occupied = occupied & negate(ended)
                 if any_run(ended):
-                    leave(ended, run - arguments.first_run, state, w, arguments)
-                    if refills:
-                        run = select(ended, waiting + rank(ended), run)
-                        waiting = waiting + count(ended)
-                        fresh = ended & (run < stop)
-                        occupied = occupied | fresh
+                    leave(ended, slot, state, w, arguments)
+                    run = select(ended, waiting + rank(ended), run)
+                    waiting = waiting + count(ended)
+                    fresh = ended & (run < stop)
+                    occupied = occupied | fresh
 
         return solve_runs
 
@@ -175,7 +211,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
             for i in range(n_parameters):
                 loaded = load_at(arguments.values, arguments.offsets[n + i] + arguments.strides[n + i] * run)
                 w.parameters[i] = select(fresh, loaded, w.parameters[i])
-            t, t_rest = splat(arguments.times[0]), splat(arguments.times[1])
+            t, t_rest = splat(arguments.t0), splat(arguments.t0_rest)
             rate_of(t, w.y, w.parameters, w.drivers, w.rate_next)
             for i in range(n):
                 w.rate[i] = select(fresh, w.rate_next[i], w.rate[i])
@@ -187,7 +223,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
             length = splat(arguments.first_step)
             if adaptive:
                 if any_run(length <= zero):
-                    end, end_rest = splat(arguments.times[2]), splat(arguments.times[3])
+                    end, end_rest = splat(arguments.t_end), splat(arguments.t_end_rest)
                     whole = arguments.direction * between(t, t_rest, end, end_rest)
                     length = first_step(
                         t, whole, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, arguments
@@ -212,19 +248,13 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         return enter
 
     def _advance(self, attempt: AttemptFn, emit: EmitFn) -> AdvanceStateFn:
-        target, dense = self.target, self.settings.dense
+        target, dense, adaptive = self.target, self.settings.dense, self.settings.adaptive
         running, success, max_steps = np.int32(RUNNING), np.int32(Status.success), np.int32(Status.max_steps)
-        select, splat, negate, increment, accept = (
-            target.select,
-            target.splat,
-            target.negate,
-            target.increment,
-            self._accept(),
-        )
+        select, splat, negate, increment = target.select, target.splat, target.negate, target.increment
+        accept = self._accept()
 
         @target.device
-        def advance(slot: Count, state: State, w: Workspace, arguments: LoopArguments) -> State:
-            active = state.status < 0
+        def advance(active: Mask, slot: Count, state: State, w: Workspace, arguments: LoopArguments) -> State:
             tried = attempt(state, w, arguments)
             accepted = tried.accepted & active
             n_saved, due, due_rest = state.n_saved, state.due, state.due_rest
@@ -232,8 +262,10 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
                 n_saved, due, due_rest = emit(accepted, slot, state, tried, w, arguments)
             accept(accepted, w)
             n_steps = increment(state.n_steps, active)
-            on_budget = select(n_steps < arguments.max_steps, splat(running), splat(max_steps))
-            going_on = select(tried.failure > 0, tried.failure, on_budget)
+            going_on = splat(running)
+            if adaptive:
+                going_on = select(n_steps < arguments.max_steps, going_on, splat(max_steps))
+            going_on = select(tried.failure > 0, tried.failure, going_on)
             return State(
                 select(accepted, tried.t_next, state.t),
                 select(accepted, tried.t_next_rest, state.t_rest),
@@ -249,31 +281,44 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         return advance
 
     def _accept(self) -> AcceptFn:
-        n, select = self.settings.n_states, self.target.select
+        n, adaptive, select = self.settings.n_states, self.settings.adaptive, self.target.select
 
         @self.target.device
         def accept(mask: Mask, w: Workspace) -> None:
             for i in range(n):
-                w.y[i] = select(mask, w.y_next[i], w.y[i])
-                w.rate[i] = select(mask, w.rate_next[i], w.rate[i])
+                if adaptive:
+                    w.y[i] = select(mask, w.y_next[i], w.y[i])
+                    w.rate[i] = select(mask, w.rate_next[i], w.rate[i])
+                else:  # a step that is not accepted ends its run, whose state nobody reads any more
+                    w.y[i] = w.y_next[i]
+                    w.rate[i] = w.rate_next[i]
 
         return accept
 
-    def _leave(self, save: SaveFn) -> LeaveFn:
-        any_run, increment = self.target.any_run, self.target.increment
-        store_at, compensated = self.target.store_at, self.settings.compensated
+    def _leave(self, clock: Clock, save: SaveFn) -> LeaveFn:
+        any_run, increment, select, splat = (
+            self.target.any_run,
+            self.target.increment,
+            self.target.select,
+            self.target.splat,
+        )
+        store_at, compensated, now = self.target.store_at, self.settings.compensated, clock.now
 
         @self.target.device
         def leave(mask: Mask, slot: Count, state: State, w: Workspace, arguments: LoopArguments) -> None:
+            t, t_rest = now(state, arguments)
+            succeeded = state.status <= 0
+            t = select(succeeded, splat(arguments.t_end), t)
+            t_rest = select(succeeded, splat(arguments.t_end_rest), t_rest)
             n_saved, n_slots = state.n_saved, arguments.n_slots
             pending = mask & (n_saved < arguments.n_saves)
             while any_run(pending):
-                save(state.t, w.y, n_saved, slot, state.status <= 0, pending, w, arguments)
+                save(t, w.y, n_saved, slot, succeeded, pending, w, arguments)
                 n_saved = increment(n_saved, pending)
                 pending = mask & (n_saved < arguments.n_saves)
-            store_at(arguments.final_time, slot, state.t, mask)
+            store_at(arguments.final_time, slot, t, mask)
             if compensated:
-                store_at(arguments.final_time, n_slots + slot, state.t_rest, mask)
+                store_at(arguments.final_time, n_slots + slot, t_rest, mask)
             store_at(arguments.counts, slot, state.status, mask)
             store_at(arguments.counts, n_slots + slot, state.n_steps, mask)
             store_at(arguments.counts, 2 * n_slots + slot, state.n_rejected, mask)

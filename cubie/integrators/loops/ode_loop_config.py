@@ -15,10 +15,10 @@ RUNNING: Final = -1
 class LoopArguments(NamedTuple):
     """The arguments of a kernel, as device code sees them.
 
-    Input i of run r is ``values[offsets[i] + strides[i]*r]``, states first, then parameters. `times` holds pairs (a
-    time rounded to the build's precision, and what rounding left): start, end, then the saves. `tolerances` holds rtol
-    of every state, then atol. `saved` has shape (n_saves, n_saved, n_slots), `final_time` (1 or 2, n_slots), `counts`
-    (3, n_slots): status, attempted steps, rejected steps.
+    Input i of run r is ``values[offsets[i] + strides[i]*r]``, states first, then parameters. Times are pairs: rounded
+    to the build's precision, and what rounding left; `saves` holds those of the saves, one after the other.
+    `tolerances` holds rtol of every state, then atol. `saved` has shape (n_saves, n_saved, n_slots), `final_time`
+    (1 or 2, n_slots), `counts` (3, n_slots): status, attempted steps, rejected steps.
     """
 
     first_run: int
@@ -26,10 +26,14 @@ class LoopArguments(NamedTuple):
     values: GlobalReals
     offsets: GlobalCounts
     strides: GlobalCounts
-    times: GlobalReals
+    saves: GlobalReals
     tolerances: GlobalReals
     rtol: Real
     atol: Real
+    t0: Real
+    t0_rest: Real
+    t_end: Real
+    t_end_rest: Real
     n_saves: int
     n_initial: int
     max_steps: int
@@ -51,13 +55,17 @@ def loop_arguments(precision: FloatPrecision) -> tuple[Argument, ...]:
         "values": (precision, True),
         "offsets": (np.int64, True),
         "strides": (np.int64, True),
-        "times": (precision, True),
+        "saves": (precision, True),
         "tolerances": (precision, True),
         "rtol": (precision, False),
         "atol": (precision, False),
-        "n_saves": (np.int64, False),
-        "n_initial": (np.int64, False),
-        "max_steps": (np.int64, False),
+        "t0": (precision, False),
+        "t0_rest": (precision, False),
+        "t_end": (precision, False),
+        "t_end_rest": (precision, False),
+        "n_saves": (np.int32, False),
+        "n_initial": (np.int32, False),
+        "max_steps": (np.int32, False),
         "direction": (precision, False),
         "first_step": (precision, False),
         "first_step_rest": (precision, False),

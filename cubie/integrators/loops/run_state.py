@@ -25,7 +25,10 @@ class Workspace(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where every run stands. `status` is `RUNNING` until it has ended; (`due`, `due_rest`) is its next save."""
+    """Where every run stands. `status` is `RUNNING` until it has ended; (`due`, `due_rest`) is its next save.
+
+    Steps of fixed length are counted, and (`t`, `t_rest`) stays at the start: `Clock.now` tells the time.
+    """
 
     t: Real
     t_rest: Real

@@ -97,7 +97,7 @@ def _make_next_save(target: Target, settings: LoopSettings) -> NextSaveFn:
     def next_save(n_saved: Count, arguments: LoopArguments) -> tuple[Real, Real]:
         is_left = n_saved < arguments.n_saves
         place = select(is_left, n_saved, splat(first))
-        due, due_rest = load_at(arguments.times, 4 + 2 * place), load_at(arguments.times, 5 + 2 * place)
+        due, due_rest = load_at(arguments.saves, 2 * place), load_at(arguments.saves, 2 * place + 1)
         return select(is_left, due, arguments.direction * far), due_rest
 
     return next_save
@@ -106,7 +106,7 @@ def _make_next_save(target: Target, settings: LoopSettings) -> NextSaveFn:
 def _make_emit(
     target: Target, settings: LoopSettings, clock: Clock, method: StepFunctions, save: SaveFn, next_save: NextSaveFn
 ) -> EmitFn:
-    n, one, between = settings.n_states, settings.precision(1), clock.between
+    n, one, between, now = settings.n_states, settings.precision(1), clock.between, clock.now
     _, prepare_dense, interpolate = method
     select, splat, any_run, increment = target.select, target.splat, target.any_run, target.increment
     minimum, absolute = target.minimum, target.absolute
@@ -115,11 +115,11 @@ def _make_emit(
     def emit(
         mask: Mask, slot: Count, state: State, tried: Attempt, w: Workspace, arguments: LoopArguments
     ) -> tuple[Count, Real, Real]:
-        t, dt, taken = state.t, tried.dt, absolute(tried.dt)
+        t, t_rest = now(state, arguments)
+        dt, taken = tried.dt, absolute(tried.dt)
         n_saved, due, due_rest = state.n_saved, state.due, state.due_rest
-        ahead = arguments.direction * between(t, state.t_rest, due, due_rest)
-        end, end_rest = splat(arguments.times[2]), splat(arguments.times[3])
-        left = arguments.direction * between(t, state.t_rest, end, end_rest)
+        ahead = arguments.direction * between(t, t_rest, due, due_rest)
+        left = arguments.direction * between(t, t_rest, splat(arguments.t_end), splat(arguments.t_end_rest))
         is_due = mask & ((ahead <= taken) | (tried.is_last & (n_saved < arguments.n_saves)))
         if any_run(is_due):
             prepare_dense(
@@ -143,7 +143,7 @@ def _make_emit(
             n_saved = increment(n_saved, is_due)
             next_due, next_due_rest = next_save(n_saved, arguments)
             due, due_rest = select(is_due, next_due, due), select(is_due, next_due_rest, due_rest)
-            ahead = arguments.direction * between(t, state.t_rest, due, due_rest)
+            ahead = arguments.direction * between(t, t_rest, due, due_rest)
             is_due = is_due & ((ahead <= taken) | (tried.is_last & (n_saved < arguments.n_saves)))
         return n_saved, due, due_rest
 

@@ -104,17 +104,19 @@ class StepController(CUDAFactory[ControllerSettings, ControlFunctions]):
         plain = precision(-1 / power)
         n_errors, n_gains = law.n_past_errors, law.n_past_gains
         log_safety, log_min, log_max = (precision(math.log2(x)) for x in (law.safety, law.min_gain, law.max_gain))
+        set_point = precision(math.log2(law.safety) * sum(law.beta))
         zero, half, floor, huge = precision(0), precision(0.5), precision(-64), precision(1e30)
         remembered_floor = precision(math.log2(LEAST_REMEMBERED_ERROR))
         allocate_history = self.allocator("history")
-        fma, select, log2, exp2 = self.target.fma, self.target.select, self.target.log2, self.target.exp2
+        fma, select = self.target.fma, self.target.select
+        log2, exp2 = self.target.rough_log2, self.target.rough_exp2
         minimum, maximum = self.target.minimum, self.target.maximum
 
         @self.target.device
         def gain(error_squared: Real, accepted: Mask, shared: SharedBank, persistent: PersistentBank) -> Real:
             history = allocate_history(shared, persistent)
             log_error = maximum(half * log2(error_squared), floor)
-            steered = fma(beta[0], log_error, log_safety)
+            steered = fma(beta[0], log_error, set_point)
             for i in static(range(n_errors)):
                 steered = fma(beta[i + 1], history[1 + i], steered)
             for i in static(range(n_gains)):

@@ -3,8 +3,11 @@
 With e the error norm of a step (1 is just accepted), k = p + 1 the power of dt by which it shrinks, and h the step
 sizes::
 
-    h[n+1] = h[n] * safety * e[n]**(-beta[0]/k) * e[n-1]**(-beta[1]/k) * e[n-2]**(-beta[2]/k)
+    e'[n] = e[n] / safety**k
+    h[n+1] = h[n] * e'[n]**(-beta[0]/k) * e'[n-1]**(-beta[1]/k) * e'[n-2]**(-beta[2]/k)
                   * (h[n]/h[n-1])**(-alpha[0]) * (h[n-1]/h[n-2])**(-alpha[1])
+
+so that all laws steer for the same error, safety**k; a rejected step is tried again with ``safety * e[n]**(-1/k)``.
 """
 
 from collections.abc import Mapping

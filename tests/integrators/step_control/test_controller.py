@@ -37,7 +37,7 @@ def by_the_book(law: GainLaw, errors: tuple[float, ...], order: int) -> list[flo
             gain, accepted = max(law.min_gain, min(1.0, law.safety * error ** (-1 / k))), False
         else:
             known = max(error, 2.0**-64)
-            gain, accepted = law.safety * known ** (-law.beta[0] / k), True
+            gain, accepted = law.safety ** sum(law.beta) * known ** (-law.beta[0] / k), True
             for beta, past in zip(law.beta[1:], past_errors, strict=False):
                 gain *= past ** (-beta / k)
             for alpha, past in zip(law.alpha, past_gains, strict=False):
