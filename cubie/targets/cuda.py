@@ -100,13 +100,15 @@ def count(mask: bool) -> int:
     return 1 if mask else 0
 
 
+NAMES: Final = (*UNARY_FUNCTIONS, *BINARY_FUNCTIONS)
+
+
 def shared_primitives() -> dict[str, Any]:
     """Return the primitives that the CPU has too; the simulator compiles nothing and takes the reference target's."""
     if SIMULATED:
         from cubie.targets import reference
 
-        names = ("fma", "select", "increment", "sign", "minimum", "maximum", *ROUGH_FUNCTIONS, *INSTRUCTIONS)
-        return {name: reference.FUNCTIONS[name] for name in names}
+        return {name: reference.FUNCTIONS[name] for name in ("fma", "select", "increment", *ROUGH_FUNCTIONS, *NAMES)}
     from numba.cuda.extending import intrinsic
 
     exact = {name: libdevice_function(intrinsic, spelling) for name, spelling in INSTRUCTIONS.items()}
@@ -124,7 +126,6 @@ OURS: Final[dict[str, Any]] = {
     "rank": rank,
     "count": count,
 }
-NAMES: Final = (*UNARY_FUNCTIONS, *BINARY_FUNCTIONS)
 FUNCTIONS: Final[dict[str, Any]] = (
     {name: getattr(math, name) for name in NAMES if hasattr(math, name)} | shared_primitives() | OURS
 )
@@ -240,4 +241,14 @@ class CudaTarget(Target):
                     persistent[i] = persistent_poison
             integrate(run, run + 1, arguments, shared, persistent)
 
-        return _device(solve_thread)
+        return _without_warnings(_device(solve_thread)) if SIMULATED else _device(solve_thread)
+
+
+def _without_warnings(solve_thread: DeviceFunction[P, None]) -> Callable[P, None]:
+    """Let infinities and NaNs arise in the simulator as they do on a GPU: without a word, and not as errors."""
+
+    def solve_quietly(*args: P.args, **kwargs: P.kwargs) -> None:
+        with np.errstate(all="ignore"):
+            solve_thread(*args, **kwargs)
+
+    return solve_quietly

@@ -61,6 +61,10 @@ def fma(a: Any, b: Any, c: Any) -> Any:
     return a * b + c
 
 
+def erf(x: Any) -> Any:
+    return np.vectorize(math.erf, otypes=[np.float64])(x).astype(np.result_type(x))
+
+
 def rough_log2(x: Any) -> Any:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.log2(x)
@@ -82,7 +86,7 @@ SPELLINGS: Final = {
 }
 FUNCTIONS: Final[dict[str, Any]] = {
     **{name: getattr(np, SPELLINGS.get(name, name)) for name in (*UNARY_FUNCTIONS, *BINARY_FUNCTIONS) if name != "erf"},
-    "erf": np.vectorize(math.erf),
+    "erf": erf,
     "minimum": lambda a, b: np.where(a < b, a, b),
     "maximum": lambda a, b: np.where(a > b, a, b),
     "select": np.where,
