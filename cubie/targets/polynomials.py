@@ -1,12 +1,47 @@
-"""The polynomials of vector mathematics: written by `python -m benchmarks.fit_polynomials`, which says how they were
-found. Coefficients stand lowest first, for float32 and for float64.
+"""The constants and polynomials of vector mathematics, for float32 and for float64.
+
+Written by `python -m benchmarks.fit_polynomials`, which says how they were found. Parts of a constant stand
+largest first, coefficients lowest first.
 """
 
 from typing import Final
 
-from cubie.targets.vector_expressions import Polynomial
+from cubie.targets.vector_expressions import Polynomial, Split
 
-EXP2: Final = Polynomial(
+LN2: Final = Split(
+    single=(0.6931471824645996, -1.9046542121259336e-09),
+    double=(0.6931471805599453, 2.3190468138462996e-17),
+)
+LN2_SHORT: Final = Split(
+    single=(0.693145751953125, 1.428606765330187e-06),
+    double=(0.6931471805598903, 5.497923018708371e-14),
+)
+LOG2_E: Final = Split(
+    single=(1.4426950216293335, 1.925963033500011e-08),
+    double=(1.4426950408889634, 2.0355273740931033e-17),
+)
+LOG10_2: Final = Split(
+    single=(0.3010300099849701, -1.432098883924482e-08),
+    double=(0.3010299956639812, -2.8037281277851704e-18),
+)
+LOG10_E: Final = Split(
+    single=(0.4342944920063019, -1.0103049952192578e-08),
+    double=(0.4342944819032518, 1.098319650216765e-17),
+)
+TWO_THIRDS: Final = Split(
+    single=(0.6666666865348816, -1.9868215517249155e-08),
+    double=(0.6666666666666666, 3.700743415417188e-17),
+)
+HALF_PI: Final = Split(
+    single=(1.570796251296997, 7.549789415861596e-08, 5.390302529957765e-15),
+    double=(1.5707963267948966, 6.123233995736765e-17, 1.0828566739219139e-32),
+)
+TWO_OVER_PI: Final = Split(
+    single=(0.6366197466850281,),
+    double=(0.6366197723675814,),
+)
+
+EXP2_BELOW_HALF: Final = Polynomial(
     single=(  # to 2**-26.25
         0.6931471824645996,
         0.24022594094276428,
@@ -31,7 +66,30 @@ EXP2: Final = Polynomial(
 )
 """(2**x - 1)/x for abs(x) < 1/2"""
 
-LOG: Final = Polynomial(
+EXPM1_OVER_ARGUMENT: Final = Polynomial(
+    single=(  # to 2**-25.98
+        0.5,
+        0.16666531562805176,
+        0.041666168719530106,
+        0.008368011564016342,
+        0.0013972443994134665,
+    ),
+    double=(  # to 2**-54.75
+        0.5000000000000006,
+        0.16666666666666588,
+        0.041666666666576466,
+        0.008333333333389736,
+        0.0013888888931667736,
+        0.00019841269718696555,
+        2.480150514183012e-05,
+        2.755740770214256e-06,
+        2.7626093187877297e-07,
+        2.5053770248535292e-08,
+    ),
+)
+"""(exp(x) - 1 - x)/x**2 for abs(x) < log(2)/2"""
+
+LOG_BEYOND_2S: Final = Polynomial(
     single=(  # to 2**-30.19
         0.6666677594184875,
         0.39977574348449707,
@@ -47,4 +105,56 @@ LOG: Final = Polynomial(
         0.1479823137213465,
     ),
 )
-"""(log((1 + s)/(1 - s)) - 2*s)/s**3 as a polynomial in s**2, for (1 + s)/(1 - s) from sqrt(1/2) to sqrt(2)"""
+"""(log((1 + s)/(1 - s)) - 2*s)/s**3 in powers of s**2, for (1 + s)/(1 - s) from sqrt(1/2) to sqrt(2)"""
+
+LOG_BEYOND_CUBE: Final = Polynomial(
+    single=(  # to 2**-36.78
+        0.40000152587890625,
+        0.2854709029197693,
+        0.23419645428657532,
+    ),
+    double=(  # to 2**-66.28
+        0.4000000000000226,
+        0.2857142857009668,
+        0.2222222252047894,
+        0.18181784315459165,
+        0.15386759835716976,
+        0.13256756779767384,
+        0.13196917206648343,
+    ),
+)
+"""(log((1 + s)/(1 - s)) - 2*s - 2*s**3/3)/s**5 in powers of s**2, for the same s"""
+
+SIN_BEYOND_ARGUMENT: Final = Polynomial(
+    single=(  # to 2**-27.27
+        -0.16666649281978607,
+        0.008331838063895702,
+        -0.00019473333668429404,
+    ),
+    double=(  # to 2**-56.74
+        -0.16666666666666594,
+        0.008333333333313082,
+        -0.0001984126982253762,
+        2.7557311242449987e-06,
+        -2.505038622687037e-08,
+        1.5875916219776976e-10,
+    ),
+)
+"""(sin(x) - x)/x**3 in powers of x**2, for abs(x) < pi/4"""
+
+COS_BEYOND_SQUARE: Final = Polynomial(
+    single=(  # to 2**-32.03
+        0.04166663810610771,
+        -0.0013886946253478527,
+        2.4391416445723735e-05,
+    ),
+    double=(  # to 2**-62.57
+        0.04166666666666652,
+        -0.001388888888886055,
+        2.4801587281286358e-05,
+        -2.7557312066513534e-07,
+        2.0875423551455216e-09,
+        -1.134468417431938e-11,
+    ),
+)
+"""(cos(x) - 1 + x**2/2)/x**4 in powers of x**2, for abs(x) < pi/4"""

@@ -4,64 +4,105 @@ Each instruction rounds by itself: what is not written as `fma` is never contrac
 bits at every width, one lane included.
 """
 
+import struct
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Any, Final, TypeVar, final
 
 from llvmlite import ir
 
 from cubie.targets.llvm import call, suffix
 
 PLAIN: Final = ("arcp",)
-"""Means nothing to sums and products; numba gives instructions without any flag all of ours, `contract` too."""
+"""Means nothing to sums and products; to instructions without any flag, numba gives all of ours, `contract` too."""
 PLAIN_QUOTIENT: Final = ("contract",)
 """Means nothing to quotients."""
 
 
-class _Value:
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """How reals of one precision are spelt in bits: a sign, an exponent, a fraction."""
+
+    bits: int
+    fraction: int
+    least_exponent: int
+    """The exponent of the least normal number; one less, negated, is added to exponents when they are spelt."""
+
+    @property
+    def sign_bit(self) -> int:
+        return 1 << (self.bits - 1)
+
+    @property
+    def fraction_bits(self) -> int:
+        return (1 << self.fraction) - 1
+
+    def power_of_two(self, exponent: int) -> int:
+        """Return the bits of a power of two."""
+        return (exponent + 1 - self.least_exponent) << self.fraction
+
+    def bits_of(self, number: float) -> int:
+        """Return the bits of a number."""
+        real, integer = ("<f", "<I") if self.bits == 32 else ("<d", "<Q")
+        return int(struct.unpack(integer, struct.pack(real, number))[0])
+
+
+SINGLE: Final = Format(bits=32, fraction=23, least_exponent=-126)
+DOUBLE: Final = Format(bits=64, fraction=52, least_exponent=-1022)
+
+
+class _Vector:
     """An LLVM vector on its way through a formula."""
 
     def __init__(self, builder: Any, value: Any) -> None:
         self.builder: Final = builder
         self.value: Final = value
 
+    def operand(self, other: "_Vector | float") -> Any:
+        """Return the LLVM value of `other`; a number is spread over the lanes."""
+        return other.value if isinstance(other, _Vector) else self._constant(other)
+
     def _constant(self, number: float) -> Any:
         return ir.Constant(self.value.type, [number] * self.value.type.count)
 
 
+VectorT = TypeVar("VectorT", bound=_Vector)
+
+
 @final
-class Mask(_Value):
+class Truths(_Vector):
     """A truth value for each lane."""
 
-    def __and__(self, other: "Mask") -> "Mask":
-        return Mask(self.builder, self.builder.and_(self.value, other.value))
+    def __and__(self, other: "Truths") -> "Truths":
+        return Truths(self.builder, self.builder.and_(self.value, other.value))
 
-    def __or__(self, other: "Mask") -> "Mask":
-        return Mask(self.builder, self.builder.or_(self.value, other.value))
+    def __or__(self, other: "Truths") -> "Truths":
+        return Truths(self.builder, self.builder.or_(self.value, other.value))
 
-    def __invert__(self) -> "Mask":
-        return Mask(self.builder, self.builder.not_(self.value))
+    def choose(self, a: VectorT, b: VectorT | float) -> VectorT:
+        """Take `a` in the lanes where this is true, `b` in the others."""
+        return type(a)(self.builder, self.builder.select(self.value, a.value, a.operand(b)))
 
-    def choose(self, a: "Reals | float", b: "Reals | float", like: "Reals") -> "Reals":
-        """Take `a` in the lanes of the mask, `b` in the others; numbers become reals like `like`."""
-        return Reals(self.builder, self.builder.select(self.value, like.operand(a), like.operand(b)))
+    def __invert__(self) -> "Truths":
+        return Truths(self.builder, self.builder.not_(self.value))
 
-    def choose_bits(self, a: "Bits | int", b: "Bits | int", like: "Bits") -> "Bits":
-        """Take `a` in the lanes of the mask, `b` in the others; numbers become bits like `like`."""
-        return Bits(self.builder, self.builder.select(self.value, like.operand(a), like.operand(b)))
+    def any(self) -> Any:
+        """Return the one truth value whether any lane's is true."""
+        bits = self.builder.bitcast(self.value, ir.IntType(self.value.type.count))
+        return self.builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
 
 
 @final
-class Bits(_Value):
+class Bits(_Vector):
     """The bits of reals, as integers of their size, which wrap around."""
-
-    def operand(self, other: "Bits | int") -> Any:
-        return other.value if isinstance(other, Bits) else self._constant(other)
 
     def __add__(self, other: "Bits | int") -> "Bits":
         return Bits(self.builder, self.builder.add(self.value, self.operand(other)))
 
     def __sub__(self, other: "Bits | int") -> "Bits":
         return Bits(self.builder, self.builder.sub(self.value, self.operand(other)))
+
+    def __rsub__(self, other: int) -> "Bits":
+        return Bits(self.builder, self.builder.sub(self.operand(other), self.value))
 
     def __and__(self, other: "Bits | int") -> "Bits":
         return Bits(self.builder, self.builder.and_(self.value, self.operand(other)))
@@ -73,35 +114,42 @@ class Bits(_Value):
         return Bits(self.builder, self.builder.xor(self.value, self.operand(other)))
 
     def __lshift__(self, places: int) -> "Bits":
-        return Bits(self.builder, self.builder.shl(self.value, self._constant(places)))
+        return Bits(self.builder, self.builder.shl(self.value, self.operand(places)))
 
     def __rshift__(self, places: int) -> "Bits":
         """Shift in zeros from the left."""
-        return Bits(self.builder, self.builder.lshr(self.value, self._constant(places)))
+        return Bits(self.builder, self.builder.lshr(self.value, self.operand(places)))
+
+    def at_most(self, limit: int) -> "Bits":
+        """Lower to a limit what, without sign, is above it."""
+        above = Truths(self.builder, self.builder.icmp_unsigned(">", self.value, self.operand(limit)))
+        return above.choose(self.number(limit), self)
+
+    def is_odd(self) -> Truths:
+        """Whether the lowest bit is set."""
+        return Truths(self.builder, self.builder.icmp_unsigned("!=", (self & 1).value, self.operand(0)))
+
+    def number(self, number: int) -> "Bits":
+        """Spread a number over the lanes."""
+        return Bits(self.builder, self.operand(number))
 
     def reals(self) -> "Reals":
         """See the bits as the reals they spell."""
-        count, bits = self.value.type.count, self.value.type.element.width
-        element = ir.FloatType() if bits == 32 else ir.DoubleType()
-        return Reals(self.builder, self.builder.bitcast(self.value, ir.VectorType(element, count)))
+        element = ir.FloatType() if self.value.type.element.width == SINGLE.bits else ir.DoubleType()
+        return Reals(self.builder, self.builder.bitcast(self.value, ir.VectorType(element, self.value.type.count)))
 
 
 @final
-class Reals(_Value):
+class Reals(_Vector):
     """A real number for each lane."""
 
     @property
-    def is_single(self) -> bool:
-        """Whether the numbers are of 32 bits."""
-        return bool(self.value.type.element == ir.FloatType())
-
-    def operand(self, other: "Reals | float") -> Any:
-        """Return the LLVM value of `other`, a number spread over the lanes."""
-        return other.value if isinstance(other, Reals) else self._constant(other)
+    def format(self) -> Format:
+        return SINGLE if self.value.type.element == ir.FloatType() else DOUBLE
 
     def number(self, number: float) -> "Reals":
         """Spread a number over the lanes."""
-        return Reals(self.builder, self._constant(number))
+        return Reals(self.builder, self.operand(number))
 
     def _infix(self, instruction: str, a: Any, b: Any) -> "Reals":
         flags = PLAIN_QUOTIENT if instruction == "fdiv" else PLAIN
@@ -128,29 +176,37 @@ class Reals(_Value):
     def __neg__(self) -> "Reals":
         return Reals(self.builder, self.builder.fneg(self.value))
 
-    def __lt__(self, other: "Reals | float") -> Mask:
+    def __lt__(self, other: "Reals | float") -> Truths:
         return self._compared("<", other)
 
-    def __le__(self, other: "Reals | float") -> Mask:
+    def __le__(self, other: "Reals | float") -> Truths:
         return self._compared("<=", other)
 
-    def __gt__(self, other: "Reals | float") -> Mask:
+    def __gt__(self, other: "Reals | float") -> Truths:
         return self._compared(">", other)
 
-    def __ge__(self, other: "Reals | float") -> Mask:
-        return self._compared(">=", other)
-
-    def equals(self, other: "Reals | float") -> Mask:
+    def equals(self, other: "Reals | float") -> Truths:
         """Compare for equality; NaN equals nothing."""
         return self._compared("==", other)
 
-    def _compared(self, symbol: str, other: "Reals | float") -> Mask:
-        return Mask(self.builder, self.builder.fcmp_ordered(symbol, self.value, self.operand(other)))
+    def differs(self, other: "Reals | float") -> Truths:
+        """Compare for inequality; NaN doesn't differ from anything."""
+        return self._compared("!=", other)
+
+    def _compared(self, symbol: str, other: "Reals | float") -> Truths:
+        return Truths(self.builder, self.builder.fcmp_ordered(symbol, self.value, self.operand(other)))
 
     def clamp(self, low: float, high: float) -> "Reals":
         """Keep within two numbers; NaN stays NaN."""
-        above_low = (self.number(low) > self).choose(low, self, self)
-        return (above_low.number(high) < above_low).choose(high, above_low, self)
+        return self.at_least(low).at_most(high)
+
+    def at_least(self, low: float) -> "Reals":
+        """Raise to a number what is below it; NaN stays NaN."""
+        return (self < low).choose(self.number(low), self)
+
+    def at_most(self, high: float) -> "Reals":
+        """Lower to a number what is above it; NaN stays NaN."""
+        return (self > high).choose(self.number(high), self)
 
     def magnitude(self) -> "Reals":
         """Drop the sign."""
@@ -166,8 +222,7 @@ class Reals(_Value):
 
     def bits(self) -> Bits:
         """See the reals as their bits."""
-        width = 32 if self.is_single else 64
-        kind = ir.VectorType(ir.IntType(width), self.value.type.count)
+        kind = ir.VectorType(ir.IntType(self.format.bits), self.value.type.count)
         return Bits(self.builder, self.builder.bitcast(self.value, kind))
 
     def _intrinsic(self, name: str, *operands: "Reals") -> "Reals":
@@ -184,6 +239,19 @@ def fma(a: Reals, b: Reals | float, c: Reals | float) -> Reals:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """A constant as a sum of numbers of each precision, largest first."""
+
+    single: tuple[float, ...]
+    double: tuple[float, ...]
+
+    def like(self, x: Reals) -> tuple[float, ...]:
+        """Return the numbers of the precision of `x`."""
+        return self.single if x.format == SINGLE else self.double
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Polynomial:
     """Coefficients, lowest first, for each precision."""
 
@@ -192,7 +260,7 @@ class Polynomial:
 
     def of(self, x: Reals) -> Reals:
         """Evaluate by Horner's rule in the square of `x`, for even and odd powers side by side: half the latency."""
-        coefficients = self.single if x.is_single else self.double
+        coefficients = self.single if x.format == SINGLE else self.double
         if len(coefficients) < 5:
             return _horner(coefficients, x)
         square = x * x

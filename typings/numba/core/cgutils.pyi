@@ -11,6 +11,9 @@ class _Loop(Protocol):
 def alloca_once(
     builder: ir.IRBuilder, ty: ir.Type, size: ir.Value | int | None = None, name: str = "", zfill: bool = False
 ) -> ir.AllocaInstr: ...
+def alloca_once_value(
+    builder: ir.IRBuilder, value: ir.Value, name: str = "", zfill: bool = False
+) -> ir.AllocaInstr: ...
 def for_range(
     builder: ir.IRBuilder, count: ir.Value, start: ir.Value | None = None, intp: ir.Type | None = None
 ) -> AbstractContextManager[_Loop]: ...
