@@ -75,6 +75,7 @@ def plan_chunks(n_runs: int, bytes_per_run: int, budget: int) -> list[tuple[int,
     ------
     OutputTooLargeError: if the smallest chunk takes more than the budget.
     """
+    budget = max(budget, 0)  # the inputs alone may take all there is
     most = min(budget // max(bytes_per_run, 1), n_runs)
     if most < n_runs:
         most = most // RUNS_PER_BLOCK * RUNS_PER_BLOCK
