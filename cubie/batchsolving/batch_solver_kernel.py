@@ -19,7 +19,6 @@ from cubie.cuda_factory import CUDAFactory
 from cubie.integrators.loops.ode_loop_config import N_OUTPUTS, LoopArguments, loop_arguments
 from cubie.integrators.single_integrator_run import RunSettings, SingleIntegratorRun
 from cubie.memory.mem_manager import check_output_fits, plan_chunks
-from cubie.status import Status
 from cubie.targets.base import Kernel, KernelLayout, LaunchStatistics, Target
 
 
@@ -133,8 +132,10 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
             *steps,
         ]
         launch = kernel.launch(arguments, [saved, final_time, counts], chunks, progress)
-        t_final = _joined(final_time)
-        t_final[counts[0] == Status.success] = schedule.t_end  # which a pair of float32 misses by some 1e-14
+        t_final = kernel.host_array((n_runs,), np.float64)
+        t_final.fill(schedule.t_end)
+        failed = np.flatnonzero(counts[0])
+        t_final[failed] = final_time[:, failed].sum(axis=0, dtype=np.float64)
         return BatchResult(saved=saved, t_final=t_final, counts=counts, launch=launch)
 
     def _steps(self, schedule: Schedule, limits: StepLimits) -> tuple[int, float, float, float, float]:
@@ -155,11 +156,3 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
             first = span / n_steps
             rest = first - float(self.settings.precision(first))
         return n_steps, float(schedule.direction), first, rest, longest
-
-
-def _joined(pairs: FloatArray) -> npt.NDArray[np.float64]:
-    """Return the times of which `pairs`, shape (1 or 2, n_runs), holds the rounded values and what rounding left."""
-    times: npt.NDArray[np.float64] = pairs[0].astype(np.float64)
-    if len(pairs) == 2:
-        times += pairs[1]
-    return times

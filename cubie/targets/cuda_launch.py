@@ -1,7 +1,9 @@
 """A batch on a GPU: inputs sent once, chunks of runs that fit its memory, results copied back."""
 
 import math
+import threading
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Final, final
 
@@ -65,6 +67,9 @@ class CudaKernel:
         self._device_id: Final = device_id
         self._simulated: Final = simulated
         self._block, self._shared_bytes = block_size(layout)
+        self._wanted: list[tuple[int, Any]] = []
+        self._buffers: Final[list[Any]] = []
+        self._lock: Final = threading.Lock()
         self.compile_seconds: float = 0.0
 
     @property
@@ -89,7 +94,8 @@ class CudaKernel:
         progress: Callable[[int], None] | None,
     ) -> LaunchStatistics:
         """Integrate all runs, chunk after chunk; `progress` is told of each chunk's number of runs."""
-        with cuda.gpus[self._device_id]:
+        with self._lock, cuda.gpus[self._device_id], warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*low occupancy")  # a small batch is what the user asked for
             arguments = self._on_device(inputs)
             seconds = 0.0
             for start, stop in chunks:
@@ -109,7 +115,9 @@ class CudaKernel:
 
     def _launch_chunk(self, arguments: list[Any], outputs: Sequence[NDArray[Any]], start: int, stop: int) -> float:
         n_slots = stop - start
-        buffers = [cuda.device_array((output.size // output.shape[-1]) * n_slots, output.dtype) for output in outputs]
+        buffers = self._device_buffers(
+            [(output.size // output.shape[-1] * n_slots, output.dtype) for output in outputs]
+        )
         bounds = [np.int64(number) for number in (start, stop, start, n_slots)]
         configured = self._compiled[-(-n_slots // self._block), self._block, 0, self._shared_bytes]
         seconds = self._timed(lambda: configured(*bounds, *arguments, *buffers))
@@ -120,6 +128,14 @@ class CudaKernel:
             else:
                 part[...] = buffer.copy_to_host().reshape(part.shape)
         return seconds
+
+    def _device_buffers(self, wanted: list[tuple[int, Any]]) -> list[Any]:
+        """Return device memory for one chunk's results: the last chunk's if it is of the very sizes, which is usual."""
+        if self._wanted != wanted:
+            self._buffers.clear()
+            self._buffers.extend(cuda.device_array(size, element) for size, element in wanted)
+            self._wanted = wanted
+        return list(self._buffers)
 
     def _timed(self, launch: Callable[[], None]) -> float:
         """Run a launch to its end and return the seconds it took on the device, compilation left out."""

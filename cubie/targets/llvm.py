@@ -139,7 +139,7 @@ def libdevice_function(intrinsic: Callable[[Any], Any], name: str) -> Any:
 
 
 def approximation(intrinsic: Callable[[Any], Any], single: str, double: str | None) -> Any:
-    """Build the primitive for one of the GPU's approximate instructions; without one for doubles, it works in singles."""
+    """Build the primitive for one of the GPU's approximate instructions; without one for doubles, in singles."""
 
     def instruction(builder: Any, name: str, value: Any) -> Any:
         kind = "f" if value.type == ir.FloatType() else "d"
