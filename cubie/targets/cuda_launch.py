@@ -76,7 +76,10 @@ class CudaKernel:
     def free_bytes(self) -> int | None:
         """The device memory that chunks of runs must fit in."""
         with cuda.gpus[self._device_id]:
-            return None if self._simulated else int(cuda.current_context().get_memory_info().free * MEMORY_SHARE)
+            if self._simulated:
+                return None
+            kept = sum(size * element.itemsize for size, element in self._wanted)  # is given back before it is needed
+            return int((cuda.current_context().get_memory_info().free + kept) * MEMORY_SHARE)
 
     def host_array(self, shape: tuple[int, ...], precision: Precision, /) -> NDArray[Any]:
         """Return an uninitialised array for results: in pinned memory, unless it is very large."""
@@ -132,6 +135,7 @@ class CudaKernel:
     def _device_buffers(self, wanted: list[tuple[int, Any]]) -> list[Any]:
         """Return device memory for one chunk's results: the last chunk's if it is of the very sizes, which is usual."""
         if self._wanted != wanted:
+            self._wanted = []  # until all are there, should memory run out
             self._buffers.clear()
             self._buffers.extend(cuda.device_array(size, element) for size, element in wanted)
             self._wanted = wanted
