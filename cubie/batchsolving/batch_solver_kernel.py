@@ -149,8 +149,8 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
             needed = span / min(first, longest) * (1 - 1e-12)
             if needed > limits.max_steps:
                 raise ValueError(
-                    f"steps of fixed length must be at most max_steps, {limits.max_steps:,}, got {needed:,.0f} to fill "
-                    f"t_span. Raise max_steps, or give a longer first_step."
+                    f"steps of fixed length must be at most max_steps, {limits.max_steps:,}, got {needed:,.6g} to fill "
+                    "t_span. Raise max_steps, or give a longer first_step."
                 )
             n_steps = max(1, math.ceil(needed))
             first = span / n_steps
