@@ -12,6 +12,8 @@ from cubie._types import FloatPrecision
 from cubie.batchsolving.arrays import FloatArray, SupportsArray, float_array, in_precision
 from cubie.memory.mem_manager import check_fits
 
+WORKING_COPIES: Final = 6
+"""Arrays of the length of the saved times that exist at once while they are made and checked."""
 SNAP_IN_ULPS: Final = 4
 """A time this close to an end of the span is that end: sums and products of steps round."""
 
@@ -133,7 +135,7 @@ def _regular_times(step: float, t0: float, t_end: float, direction: int) -> npt.
     ends_on_grid = abs(n_steps * step - length) <= slack
     if not ends_on_grid:
         n_steps = math.floor(length / step)
-    check_fits((n_steps + 1,), np.float64, "the times of save_every", remedy="Save less often.")
+    check_fits((n_steps + 1, WORKING_COPIES), np.float64, "the times of save_every", remedy="Save less often.")
     times = t0 + direction * step * np.arange(n_steps + 1, dtype=np.float64)
     if ends_on_grid:
         times[-1] = t_end
