@@ -1,14 +1,15 @@
 """How many more runs a second cubie makes than SciPy: Lorenz, adaptive, at equal tolerances, in turn in one process.
 
-All cores against one, since SciPy's solvers use one; a line with one thread shows what compiled code alone gives. The
-goal on two cores, one run at a time in each, is 500. `--peer PYTHON` adds numbalsoda, by an interpreter that has it.
+All cores against one, since SciPy's solvers use one. On a CPU, runs stand side by side in the lanes of its vector
+registers; lines with one lane and one thread show what compiled code alone gives. The goal with one lane on two cores
+is 500. `--peer PYTHON` adds numbalsoda, by an interpreter that has it.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Final, final
+from typing import Final, TypeAlias, final
 
 import numpy as np
 
@@ -17,14 +18,32 @@ from benchmarks.lorenz import ATOL, RTOL, States, final_states, rho, scipys_fina
 from benchmarks.numbalsoda_peer import numbalsodas_seconds
 from tests.integrators.scores import PeerName
 
-PAIRS: Final[tuple[tuple[str, PeerName], ...]] = (
-    ("tsit5", "RK45"),
-    ("dormand-prince-54", "RK45"),
-    ("dop853", "DOP853"),
-    ("vern7", "DOP853"),
-)
+Entry: TypeAlias = tuple[str, PeerName, int | None, str]
+
 THREADS: Final = "CUBIE_NUM_THREADS"
-HEADERS: Final = ("method", "threads", "SciPy's", "runs/s", "SciPy's runs/s", "ratio", "error", "SciPy's error")
+SCALAR: Final[tuple[Entry, ...]] = (
+    ("tsit5", "RK45", 1, "1"),
+    ("tsit5", "RK45", 1, ""),
+    ("dop853", "DOP853", 1, ""),
+)
+"""Method, SciPy's method, lanes and threads; None and "" are as many as there are."""
+FULL: Final[tuple[Entry, ...]] = (
+    ("tsit5", "RK45", None, ""),
+    ("dormand-prince-54", "RK45", None, ""),
+    ("dop853", "DOP853", None, ""),
+    ("vern7", "DOP853", None, ""),
+)
+HEADERS: Final = (
+    "method",
+    "lanes",
+    "threads",
+    "SciPy's",
+    "runs/s",
+    "SciPy's runs/s",
+    "ratio",
+    "error",
+    "SciPy's error",
+)
 
 
 @final
@@ -50,6 +69,7 @@ class Contest:
 
     method: str
     peer: str
+    lanes: str
     threads: str
     seconds: Timing
     scipys_seconds: Timing
@@ -62,7 +82,15 @@ class Contest:
     def cells(self) -> tuple[str, ...]:
         """Return a line of the table."""
         rates = (f"{self.rate:,.0f}", f"{self.scipys_rate:,.1f}", f"{self.ratio:,.0f}")
-        return (self.method, self.threads, self.peer, *rates, f"{self.error:.0f}", f"{self.scipys_error:.0f}")
+        return (
+            self.method,
+            self.lanes,
+            self.threads,
+            self.peer,
+            *rates,
+            f"{self.error:.0f}",
+            f"{self.scipys_error:.0f}",
+        )
 
 
 def main() -> None:
@@ -80,14 +108,15 @@ def main() -> None:
         device=options.device,
         repeats=options.repeats,
     )
-    contests = [contest(course, method, peer, "") for method, peer in PAIRS]
-    if options.device == "cpu":
-        contests.insert(1, contest(course, *PAIRS[0], "1"))
+    entries = (*SCALAR, *FULL) if options.device == "cpu" else FULL
+    contests = [contest(course, entry) for entry in entries]
     rows, figures = [each.cells() for each in contests], [figures_of(each) for each in contests]
     if arguments.peer:
         seconds = numbalsodas_seconds(arguments.peer, course.n_runs, course.repeats)
         rate, scipys_rate = course.n_runs / seconds, contests[0].scipys_rate
-        rows.append(("numbalsoda's dop853", "all", "RK45", f"{rate:,.0f}", "", f"{rate / scipys_rate:,.0f}", "", ""))
+        rows.append(
+            ("numbalsoda's dop853", "1", "all", "RK45", f"{rate:,.0f}", "", f"{rate / scipys_rate:,.0f}", "", "")
+        )
         figures.append({"method": "numbalsoda's dop853", "rate": rate})
     notes = (
         f"{course.n_runs:,} runs, t from 0 to 10, rho from 0 to 21, rtol {RTOL:g}, atol {ATOL:g}, float64, on "
@@ -97,10 +126,11 @@ def main() -> None:
     finish("cpu_vs_scipy", Table(headers=HEADERS, rows=tuple(rows)), notes, figures, where, save=options.save)
 
 
-def contest(course: Course, method: str, peer: PeerName, threads: str) -> Contest:
+def contest(course: Course, entry: Entry) -> Contest:
     """Time both in turn, after a first solve that compiles."""
+    method, peer, lanes, threads = entry
     with thread_limit(threads):
-        ours = solver(method, course.device)
+        ours = solver(method, course.device, lanes)
         ends, scipys_ends = final_states(ours, course.few), scipys_final_states(peer, course.few)
         values = rho(course.n_runs)
         taken = in_turn(
@@ -114,6 +144,7 @@ def contest(course: Course, method: str, peer: PeerName, threads: str) -> Contes
     return Contest(
         method=method,
         peer=peer,
+        lanes="best" if lanes is None else str(lanes),
         threads=threads or "all",
         seconds=taken["cubie"],
         scipys_seconds=taken["scipy"],

@@ -33,9 +33,9 @@ def rho(n_runs: int) -> States:
     return np.linspace(0.0, 21.0, n_runs)
 
 
-def solver(method: str, device: str) -> Solver:
-    """Return a solver of the sweep."""
-    return Solver(LORENZ, method=method, rtol=RTOL, atol=ATOL, device=device)
+def solver(method: str, device: str, lanes: int | None = None) -> Solver:
+    """Return a solver of the sweep; `lanes` runs stand side by side in a core, by default as many as are best."""
+    return Solver(LORENZ, method=method, rtol=RTOL, atol=ATOL, device=device, lanes=lanes)
 
 
 def final_states(with_solver: Solver, values: States) -> States:

@@ -35,8 +35,10 @@ PENDULUM: Final = create_ode_system(
 
 @cache
 def cpu_solver(method: ButcherTableau, precision: PrecisionName = "float64") -> Solver:
-    """Return the CPU's solver of the pendulum; one for all tests, since it takes seconds to compile."""
-    return Solver(PENDULUM, method=method, controller="fixed", first_step=1.0, precision=precision, device="cpu")
+    """Return the CPU's solver of the pendulum, one run at a time, made once since it takes seconds to compile."""
+    return Solver(
+        PENDULUM, method=method, controller="fixed", first_step=1.0, precision=precision, device="cpu", lanes=1
+    )
 
 
 def on_cpu(
