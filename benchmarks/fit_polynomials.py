@@ -38,7 +38,8 @@ class Fit:
     weight: Function
     interval: tuple[mpf, mpf]
     n_single: int
-    n_double: int
+    n_double: int = 0
+    """How many coefficients; none where float32 is all that is wanted."""
 
 
 def _near_zero(limit: mpf | float, function: Function) -> Function:
@@ -109,6 +110,22 @@ FITS: Final = (
         interval=(mpf(0), (COARSE * QUARTER_PI) ** 2),
         n_single=3,
         n_double=6,
+    ),
+    Fit(
+        name="ROUGH_EXP2_BELOW_HALF",
+        meaning="(2**x - 1)/x for abs(x) < 1/2, roughly",
+        function=_near_zero(LN2, lambda x: mpmath.expm1(x * LN2) / x),
+        weight=lambda x: abs(x) * mpf(2) ** -x,
+        interval=(-SLACK / 2, SLACK / 2),
+        n_single=5,
+    ),
+    Fit(
+        name="ROUGH_LOG2",
+        meaning="log2(1 + x)/x for 1 + x from sqrt(1/2) to sqrt(2), roughly; the error is absolute",
+        function=_near_zero(1 / LN2, lambda x: mpmath.log1p(x) / x / LN2),
+        weight=lambda x: abs(x),
+        interval=(SLACK * (1 / mpmath.sqrt(2) - 1), SLACK * (mpmath.sqrt(2) - 1)),
+        n_single=7,
     ),
 )
 
@@ -231,6 +248,8 @@ def module_text() -> str:
     for fit in FITS:
         lines += ["", f"{fit.name}: Final = Polynomial("]
         for name, n, precision in (("single", fit.n_single, np.float32), ("double", fit.n_double, np.float64)):
+            if n == 0:
+                continue
             coefficients, error = rounded(fit, n, precision)
             lines.append(f"    {name}=(  # to 2**{mpmath.nstr(mpmath.log(error, 2), 4)}")
             lines += [f"        {coefficient!r}," for coefficient in coefficients]

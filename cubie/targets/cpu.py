@@ -54,7 +54,6 @@ OPTIONS: Final[dict[str, Any]] = {
     "_nrt": False,
 }
 CALL_OPTIONS: Final = {key: value for key, value in OPTIONS.items() if not key.startswith("no_")}
-LLVM_SPELLINGS: Final = INSTRUCTIONS | {name: name for name in ("exp", "exp2", "log", "log2", "log10", "sin", "cos")}
 
 
 def _compiled(function: Callable[P, R]) -> DeviceFunction[P, R]:
@@ -105,9 +104,8 @@ def _functions() -> dict[str, Any]:
         **{name: lane_by_lane(name, 1) for name in UNARY_FUNCTIONS},
         **{name: lane_by_lane(name, 2) for name in BINARY_FUNCTIONS},
     }
-    from_llvm = {name: llvm_function(intrinsic, spelling) for name, spelling in LLVM_SPELLINGS.items()}
-    named = libm | from_llvm | vector_functions(intrinsic) | primitives(intrinsic, types.int32) | ACROSS_LANES
-    return named | {"rough_log2": named["log2"], "rough_exp2": named["exp2"]}
+    from_llvm = {name: llvm_function(intrinsic, spelling) for name, spelling in INSTRUCTIONS.items()}
+    return libm | from_llvm | vector_functions(intrinsic) | primitives(intrinsic, types.int32) | ACROSS_LANES
 
 
 FUNCTIONS: Final = _functions()

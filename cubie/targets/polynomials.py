@@ -158,3 +158,27 @@ COS_BEYOND_SQUARE: Final = Polynomial(
     ),
 )
 """(cos(x) - 1 + x**2/2)/x**4 in powers of x**2, for abs(x) < pi/4"""
+
+ROUGH_EXP2_BELOW_HALF: Final = Polynomial(
+    single=(  # to 2**-23.3
+        0.6931470036506653,
+        0.24022223055362701,
+        0.055506493896245956,
+        0.009672737680375576,
+        0.001330443425104022,
+    ),
+)
+"""(2**x - 1)/x for abs(x) < 1/2, roughly"""
+
+ROUGH_LOG2: Final = Polynomial(
+    single=(  # to 2**-21.58
+        1.4426997900009155,
+        -0.7213759422302246,
+        0.48046404123306274,
+        -0.3589579164981842,
+        0.2972734868526459,
+        -0.27273592352867126,
+        0.1706417202949524,
+    ),
+)
+"""log2(1 + x)/x for 1 + x from sqrt(1/2) to sqrt(2), roughly; the error is absolute"""

@@ -220,6 +220,19 @@ class Reals(_Vector):
         """Round to the nearest whole number."""
         return self._intrinsic("rint", self)
 
+    def singles(self) -> "Reals":
+        """Round to 32 bits."""
+        if self.format == SINGLE:
+            return self
+        kind = ir.VectorType(ir.FloatType(), self.value.type.count)
+        return Reals(self.builder, self.builder.fptrunc(self.value, kind))
+
+    def like(self, other: "Reals") -> "Reals":
+        """Widen to the format of another, where it is wider."""
+        if self.format == other.format:
+            return self
+        return Reals(self.builder, self.builder.fpext(self.value, other.value.type))
+
     def bits(self) -> Bits:
         """See the reals as their bits."""
         kind = ir.VectorType(ir.IntType(self.format.bits), self.value.type.count)
@@ -256,7 +269,7 @@ class Polynomial:
     """Coefficients, lowest first, for each precision."""
 
     single: tuple[float, ...]
-    double: tuple[float, ...]
+    double: tuple[float, ...] = ()
 
     def of(self, x: Reals) -> Reals:
         """Evaluate by Horner's rule in the square of `x`, for even and odd powers side by side: half the latency."""

@@ -18,24 +18,32 @@ def _root_half(like: Reals) -> int:
     return like.format.bits_of(math.sqrt(0.5))
 
 
-def _raised(x: Reals) -> Bits:
+def raised(x: Reals) -> Bits:
     """Move the bits of positive normal numbers so that exponents change at sqrt(1/2) times powers of two."""
     return x.bits() + (x.format.power_of_two(0) - _root_half(x))
 
 
-def _significand(raised: Bits, like: Reals) -> Reals:
+def significand_of(raised: Bits, like: Reals) -> Reals:
+    """Return what stands beside the power of two, from sqrt(1/2) to sqrt(2)."""
     return ((raised & like.format.fraction_bits) + _root_half(like)).reals()
+
+
+def exponent_of(raised: Bits, like: Reals) -> Reals:
+    """Return the exponent of the power of two."""
+    form = like.format
+    ones = ((raised >> form.fraction) | form.power_of_two(form.fraction)).reals()
+    return ones - (2.0**form.fraction + 1 - form.least_exponent)
 
 
 def split(x: Reals) -> tuple[Reals, Reals]:
     """Split positive `x` as ``2**k * (1 + f)``; return k and f."""
     form = x.format
     subnormal = x < 2.0**form.least_exponent
-    raised = _raised(subnormal.choose(x * 2.0 ** (form.fraction + 2), x))
-    ones = ((raised >> form.fraction) | form.power_of_two(form.fraction)).reals()
+    bits = raised(subnormal.choose(x * 2.0 ** (form.fraction + 2), x))
+    ones = ((bits >> form.fraction) | form.power_of_two(form.fraction)).reals()
     offset = 2.0**form.fraction + 1 - form.least_exponent
     k = ones - subnormal.choose(x.number(offset + form.fraction + 2), offset)
-    return k, _significand(raised, x) - 1.0
+    return k, significand_of(bits, x) - 1.0
 
 
 def _f_less_log(f: Reals) -> Reals:
@@ -67,15 +75,12 @@ def log1p(x: Reals) -> Reals:
     total = x + 1.0
     part = total - 1.0
     lost = (1.0 - (total - part)) + (x - part)
-    raised = _raised(total)
+    bits = raised(total)
     # 2**-k, but 0 for the two largest k, which have no such power: nothing was lost there.
-    scale = form.power_of_two(1 - form.least_exponent) - (raised & ~form.fraction_bits).at_most(
-        form.power_of_two(1 - form.least_exponent)
-    )
-    k = ((raised >> form.fraction) | form.power_of_two(form.fraction)).reals() - (
-        2.0**form.fraction + 1 - form.least_exponent
-    )
-    f = fma(lost, scale.reals(), _significand(raised, x) - 1.0)
+    most = form.power_of_two(1 - form.least_exponent)
+    scale = most - (bits & ~form.fraction_bits).at_most(most)
+    f = fma(lost, scale.reals(), significand_of(bits, x) - 1.0)
+    k = exponent_of(bits, x)
     return _with_exceptions(x, -1.0, _natural(k, f).with_sign_of(x))
 
 

@@ -16,10 +16,14 @@ from cubie.targets.vector_exponentials import cosh, exp, exp2, expm1, sinh, tanh
 from cubie.targets.vector_expressions import Reals
 from cubie.targets.vector_logarithms import log, log1p, log2, log10
 from cubie.targets.vector_power import pow
+from cubie.targets.vector_rough import rough_exp2, rough_log2
 from cubie.targets.vector_trigonometry import LARGEST, cos, sin, tan
 
 Formula = Callable[..., Reals]
-FORMULAS: Final[tuple[Formula, ...]] = (exp, exp2, expm1, sinh, cosh, tanh, log, log2, log10, log1p)
+FORMULAS: Final[tuple[Formula, ...]] = (
+    *(exp, exp2, expm1, sinh, cosh, tanh, log, log2, log10, log1p),
+    *(rough_log2, rough_exp2),
+)
 PERIODIC_FORMULAS: Final[tuple[Formula, ...]] = (sin, cos, tan)
 
 
