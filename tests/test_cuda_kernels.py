@@ -8,9 +8,7 @@ import pytest
 from cubie import ODESystem, Solution, Solver, Status, create_ode_system
 from cubie._types import Location
 from cubie.buffer_report import BufferReport
-from cubie.targets.base import Target
-from cubie.targets.cuda import CudaTarget
-from cubie.targets.devices import Device
+from cubie.targets.cuda import SIMULATED
 
 pytestmark = [pytest.mark.simulator, pytest.mark.gpu]
 
@@ -29,8 +27,20 @@ def sweep(solver: Solver) -> Solution:
     return solver.solve((0.0, 0.2), parameters={"rho": RHO}, t_eval=TIMES)
 
 
-def lorenz_solver(device: str = "cuda", buffers: dict[str, Location] | None = None) -> Solver:
-    return Solver(LORENZ, device=device, buffers=buffers, save=["x", "y", "z", "energy"])
+def lorenz_solver(device: str = "cuda", buffers: dict[str, Location] | None = None, *, poison: bool = False) -> Solver:
+    return Solver(LORENZ, device=device, buffers=buffers, save=["x", "y", "z", "energy"], poison=poison)
+
+
+def assert_same_build(got: Solution, expected: Solution, message: str) -> None:
+    """Two builds agree bit for bit in the simulator, and on a GPU, whose compiler contracts by placement, to rounding.
+
+    There steps follow from logarithms in single precision, so that rounding is what 1e-7 of a step's length makes of
+    its error of 1e-6.
+    """
+    if SIMULATED:
+        np.testing.assert_array_equal(got.y, expected.y, err_msg=message)
+    else:
+        np.testing.assert_allclose(got.y, expected.y, rtol=1e-9, atol=1e-11, err_msg=message)
 
 
 def movable(report: BufferReport, path: str = "") -> list[str]:
@@ -47,7 +57,8 @@ def test_a_sweep_agrees_with_the_cpu_to_rounding() -> None:
     on_gpu, on_cpu = sweep(lorenz_solver()), sweep(lorenz_solver("cpu"))
     assert on_gpu.device == "cuda:0"
     assert on_gpu.all_succeeded
-    np.testing.assert_allclose(on_gpu.y, on_cpu.y, rtol=1e-11, atol=1e-13)
+    tolerance = 1e-11 if SIMULATED else 1e-9
+    np.testing.assert_allclose(on_gpu.y, on_cpu.y, rtol=tolerance, atol=tolerance)
     np.testing.assert_array_equal(on_gpu.n_steps, on_cpu.n_steps)
 
 
@@ -75,18 +86,13 @@ def test_no_placement_of_any_buffer_changes_a_bit() -> None:
     assert {"y", "error", "step.stage_rates", "controller.history"} <= set(paths)
     expected = sweep(solver)
     for choice in [*(all_shared([path]) for path in paths), all_shared(paths)]:
-        np.testing.assert_array_equal(sweep(lorenz_solver(buffers=choice)).y, expected.y, err_msg=str(choice))
+        assert_same_build(sweep(lorenz_solver(buffers=choice)), expected, str(choice))
 
 
-def test_poisoned_scratch_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_poisoned_scratch_changes_no_bit() -> None:
     expected = sweep(lorenz_solver())
-
-    def poisoned(device: Device, *, width: int) -> Target:
-        return CudaTarget(poison=True)
-
-    monkeypatch.setattr("cubie.batchsolving.solver.make_target", poisoned)
     for paths in ([], movable(lorenz_solver().report(dense=True))):
-        np.testing.assert_array_equal(sweep(lorenz_solver(buffers=all_shared(paths))).y, expected.y)
+        assert_same_build(sweep(lorenz_solver(buffers=all_shared(paths), poison=True)), expected, str(paths))
 
 
 def test_chunks_give_what_one_launch_gives(monkeypatch: pytest.MonkeyPatch) -> None:
