@@ -201,3 +201,17 @@ def test_poison_changes_no_bit(method: str) -> None:
         for poison in (True, False)
     )
     assert_same_bits(poisoned, plain)
+
+
+def test_a_launch_after_one_for_which_memory_ran_out_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    solver = Solver(MODEL, device="cuda", rtol=1e-2)
+    first = solver.solve((0.0, 0.1), parameters={"w": W})
+    with monkeypatch.context() as patch:
+
+        def refuse(*size: object) -> None:
+            raise MemoryError("out of memory")
+
+        patch.setattr("cubie.targets.cuda_launch.cuda.device_array", refuse)
+        with pytest.raises(MemoryError):
+            solver.solve((0.0, 0.1), parameters={"w": np.array([1.0])})
+    assert_same_bits(solver.solve((0.0, 0.1), parameters={"w": W}), first)

@@ -1,0 +1,137 @@
+"""What users say to a solver: what it means, and what is said of mistakes."""
+
+import math
+from dataclasses import fields
+from typing import Final
+
+import numpy as np
+import pytest
+
+from cubie import ButcherTableau, Solver, SolverSettings, create_ode_system, methods
+from cubie.batchsolving.solver_settings import SolverOptions, UnknownOptionError, changed, checked
+from cubie.integrators.algorithms.butcher_tableau import TableauError, UnknownMethodError
+from cubie.integrators.algorithms.generic_erk_tableaus import TSIT5
+from cubie.integrators.step_control.gain_laws import GAIN_LAWS, GainLaw, UnknownControllerError
+
+CPU: Final = SolverSettings(device="cpu")
+DECAY: Final = create_ode_system("dx = -k*x", states={"x": 1.0}, parameters={"k": 1.0}, name="decay")
+
+
+def message(options: SolverOptions, kind: type[Exception] = ValueError) -> str:
+    """Return what is said of options that make no sense."""
+    with pytest.raises(kind) as raised:
+        checked(changed(CPU, options))
+    return str(raised.value)
+
+
+def test_options_and_settings_are_the_same_names() -> None:
+    assert [field.name for field in fields(SolverSettings)] == list(SolverOptions.__annotations__)
+
+
+def test_an_unknown_option_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownOptionError, match=r"unknown option 'rtoll'\. Did you mean 'rtol'\?"):
+        Solver(DECAY, rtoll=1e-3)  # type: ignore[call-arg]  # the mistake
+    with pytest.raises(UnknownOptionError, match=r"unknown option 'zzz'\. There are \['method', "):
+        changed(CPU, {"zzz": 1})  # type: ignore[typeddict-unknown-key]  # the mistake
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("tsit5", "tsit5"), ("RK45", "dormand-prince-54"), ("rk4", "classical-rk4")]
+)
+def test_a_method_is_found_by_any_of_its_names(given: str, meant: str) -> None:
+    settings = changed(CPU, {"method": given, "first_step": 0.1})
+    assert checked(settings).tableau.name == meant
+
+
+def test_a_users_own_tableau_is_a_method() -> None:
+    midpoint = ButcherTableau(name="midpoint", order=2, a=((), (0.5,)), b=(0, 1), c=(0, 0.5))
+    meant = checked(changed(CPU, {"method": midpoint, "first_step": 0.1}))
+    assert meant.tableau is midpoint
+    assert meant.law is GAIN_LAWS["fixed"]
+
+
+def test_a_misspelt_method_is_answered_with_the_nearest() -> None:
+    text = message({"method": "dopri54"}, UnknownMethodError)
+    assert text == "unknown method 'dopri54'. Did you mean 'dormand-prince-54'? cubie.methods() lists all."
+
+
+def test_what_is_no_method_is_refused() -> None:
+    assert "method must be a name or a ButcherTableau, got 5" in message({"method": 5}, TypeError)  # type: ignore[typeddict-item]  # the mistake
+
+
+def test_an_implicit_tableau_is_refused_by_its_name() -> None:
+    implicit = ButcherTableau(name="theta", order=2, a=((0.5,),), b=(1,), c=(0.5,))
+    assert "tableau 'theta' must be explicit" in message({"method": implicit}, TableauError)
+
+
+def test_the_default_controller_follows_the_error_where_there_is_one() -> None:
+    assert checked(CPU).law is GAIN_LAWS["pi"]
+    assert checked(changed(CPU, {"method": "rk4", "first_step": 0.1})).law is GAIN_LAWS["fixed"]
+    mine = GainLaw(name="mine", beta=(0.8,))
+    assert checked(changed(CPU, {"controller": mine})).law is mine
+
+
+def test_a_controller_without_an_error_to_go_by_is_refused() -> None:
+    text = message({"method": "rk4", "controller": "pi"})
+    assert text == (
+        "controller 'pi' must have an error to go by, got 'classical-rk4', which estimates none. "
+        "Use controller='fixed' with first_step, or an adaptive method."
+    )
+
+
+def test_a_misspelt_controller_is_answered_with_the_nearest() -> None:
+    assert "Did you mean 'gustafsson'?" in message({"controller": "gustafson"}, UnknownControllerError)
+
+
+def test_steps_of_fixed_length_need_their_length() -> None:
+    for options in ({"method": "rk4"}, {"controller": "fixed"}):
+        text = message(options)  # type: ignore[arg-type]  # a plain dictionary
+        assert text.startswith("first_step must be given for steps of fixed length, got None.")
+
+
+@pytest.mark.parametrize("name", ["first_step", "max_step"])
+@pytest.mark.parametrize("length", [0.0, -0.1, math.nan, "0.1", True, [0.1]])
+def test_a_length_of_a_step_must_be_positive(name: str, length: object) -> None:
+    text = message({name: length})  # type: ignore[misc]  # names and values that are mistakes
+    assert text.startswith(f"{name} must be a positive length in the units of t, got {length!r}.")
+
+
+def test_the_first_step_must_be_finite_and_the_longest_need_not() -> None:
+    assert message({"first_step": math.inf}).startswith("first_step must be finite, got inf.")
+    assert checked(changed(CPU, {"max_step": math.inf})).limits.max_step == math.inf
+
+
+@pytest.mark.parametrize("number", [0, -5, 2**31, 1.5, 100.0, "100", True, None])
+def test_a_budget_of_steps_is_a_whole_number(number: object) -> None:
+    text = message({"max_steps": number})  # type: ignore[typeddict-item]  # the mistake
+    assert text.startswith(f"max_steps must be a whole number from 1 to 2147483647, got {number!r}.")
+
+
+def test_numpys_numbers_are_numbers() -> None:
+    options: dict[str, object] = {"first_step": np.float32(0.5), "max_step": np.int64(2), "max_steps": np.int64(7)}
+    limits = checked(changed(CPU, options)).limits  # type: ignore[arg-type]  # NumPy's, at run time
+    assert (limits.first_step, limits.max_step, limits.max_steps) == (0.5, 2.0, 7)
+    assert type(limits.max_steps) is int
+
+
+def test_a_precision_is_one_of_two() -> None:
+    text = message({"precision": "float16"})  # type: ignore[typeddict-item]  # the mistake
+    assert text.startswith("precision must be 'float32' or 'float64', got 'float16'. Did you mean 'float")
+
+
+def test_a_location_is_one_of_two() -> None:
+    text = message({"buffers": {"step.stage_rates": "global"}})  # type: ignore[dict-item]  # the mistake
+    assert text.startswith("the location of buffer 'step.stage_rates' must be 'shared' or 'local', got 'global'.")
+
+
+@pytest.mark.parametrize("lanes", [0, 3, 128, -1, "8"])
+def test_lanes_are_a_power_of_two(lanes: object) -> None:
+    assert message({"lanes": lanes}).startswith("lanes must be one of ")  # type: ignore[typeddict-item]  # the mistake
+
+
+def test_methods_lists_every_name_that_method_takes() -> None:
+    names = methods()
+    assert TSIT5.name in names
+    assert len(names) == len(set(names)) >= 13
+    for name in names:
+        assert checked(changed(CPU, {"method": name, "first_step": 0.1})).tableau.name == name
