@@ -1,7 +1,7 @@
 """Mathematical functions on all lanes at once, without a call per lane.
 
-Each is a formula over vectors, emitted once for a module as a function of its own, which LLVM inlines where that pays.
-One number is a vector of one lane here: every width gives the same bits.
+Each is a formula over vectors, emitted once for a module as a function of its own. One number goes through the same
+formula in a small vector: every width gives the same bits.
 """
 
 from collections.abc import Callable
@@ -19,11 +19,10 @@ from cubie.targets.vector_power import pow
 from cubie.targets.vector_rough import rough_exp2, rough_log2
 from cubie.targets.vector_trigonometry import LARGEST, cos, sin, tan
 
+FIRST: Final = ir.Constant(ir.IntType(32), 0)
 Formula = Callable[..., Reals]
-FORMULAS: Final[tuple[Formula, ...]] = (
-    *(exp, exp2, expm1, sinh, cosh, tanh, log, log2, log10, log1p),
-    *(rough_log2, rough_exp2),
-)
+FORMULAS: Final[tuple[Formula, ...]] = (exp, exp2, expm1, sinh, cosh, tanh, log, log2, log10, log1p)
+ROUGH_FORMULAS: Final[tuple[Formula, ...]] = (rough_log2, rough_exp2)
 PERIODIC_FORMULAS: Final[tuple[Formula, ...]] = (sin, cos, tan)
 
 
@@ -33,6 +32,9 @@ def _function(module: Any, kind: Any, formula: Formula, n_operands: int) -> Any:
     function = module.globals.get(symbol)
     if function is None:
         function, inside = _new_function(module, kind, n_operands, symbol)
+        if formula not in ROUGH_FORMULAS:
+            # Thirty exponentials in seven stages took twice the time to compile when written out, and ran no faster.
+            function.attributes.add("noinline")
         result = formula(*[Reals(inside, argument) for argument in function.args])
         if formula in PERIODIC_FORMULAS:
             result = _with_far_lanes(formula.__name__, Reals(inside, function.args[0]), result)
@@ -84,13 +86,19 @@ def _far_lanes(module: Any, name: str, kind: Any) -> Any:
 
 def _calling(formula: Formula, n_operands: int) -> Callable[..., Any]:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        result = arguments[0].type
-        kind = result if isinstance(result, ir.VectorType) else ir.VectorType(result, 1)
-        function = _function(builder.module, kind, formula, n_operands)
-        answer = builder.call(function, [builder.bitcast(argument, kind) for argument in arguments])
-        return builder.bitcast(answer, result)
+        one_number = not isinstance(arguments[0].type, ir.VectorType)
+        operands = [_in_vector(builder, argument) for argument in arguments] if one_number else arguments
+        function = _function(builder.module, operands[0].type, formula, n_operands)
+        answer = builder.call(function, operands)
+        return builder.extract_element(answer, FIRST) if one_number else answer
 
     return generate
+
+
+def _in_vector(builder: Any, number: Any) -> Any:
+    """Put one number into the smallest vector register, where choices don't jump; the other lanes are 0."""
+    kind = ir.VectorType(number.type, 4 if number.type == ir.FloatType() else 2)
+    return builder.insert_element(ir.Constant(kind, [0.0] * kind.count), number, FIRST)
 
 
 def _unary(formula: Formula) -> Callable[..., Any]:
@@ -114,5 +122,6 @@ def _binary(formula: Formula) -> Callable[..., Any]:
 
 def vector_functions(intrinsic: Callable[[Any], Any]) -> dict[str, Any]:
     """Build the primitives with numba's `intrinsic` decorator."""
-    unary = {formula.__name__: intrinsic(_unary(formula)) for formula in (*FORMULAS, *PERIODIC_FORMULAS)}
+    every = (*FORMULAS, *PERIODIC_FORMULAS, *ROUGH_FORMULAS)
+    unary = {formula.__name__: intrinsic(_unary(formula)) for formula in every}
     return unary | {"pow": intrinsic(_binary(pow))}
