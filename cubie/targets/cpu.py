@@ -146,6 +146,10 @@ class CpuTarget(Target):
         return _compiled(unrolled(function))
 
     @override
+    def inlined(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
+        return numba.njit(inline="always", **OPTIONS)(function)
+
+    @override
     def to_real(self, precision: FloatPrecision) -> ToRealFn:
         to_real: ToRealFn = conversion(NUMBA_TYPES[precision])
         return to_real

@@ -159,6 +159,10 @@ class CudaTarget(Target):
         return cast(DeviceFunction[P, R], _device(unrolled(function)))
 
     @override
+    def inlined(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
+        return cuda.jit(device=True, inline="always", **compile_kwargs)(function)
+
+    @override
     def to_real(self, precision: FloatPrecision) -> ToRealFn:
         @_device
         def to_real(count: int) -> Scalar:

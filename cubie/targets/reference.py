@@ -135,6 +135,10 @@ class ReferenceTarget(Target):
         return function
 
     @override
+    def inlined(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
+        return function
+
+    @override
     def to_real(self, precision: FloatPrecision) -> ToRealFn:
         return cast(ToRealFn, lambda count: np.asarray(count).astype(precision))
 

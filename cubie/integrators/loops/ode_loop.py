@@ -171,7 +171,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         control_shared, control_persistent = self.child_allocators("controller")
         output_shared, output_persistent = self.child_allocators("output")
 
-        @self.target.device
+        @self.target.inlined
         def open_workspace(shared: SharedBank, persistent: PersistentBank) -> Workspace:
             return Workspace(
                 y(shared, persistent),
