@@ -56,7 +56,9 @@ def paths(**options: Unpack[SolveOptions]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize(("method", "precision"), [("tsit5", "float64"), ("dop853", "float32"), ("cash-karp-54", "float64")])
+@pytest.mark.parametrize(
+    ("method", "precision"), [("tsit5", "float64"), ("dop853", "float32"), ("cash-karp-54", "float64")]
+)
 def test_no_placement_changes_a_bit_on_the_reference_target(method: str, precision: PrecisionName) -> None:
     expected = solved(ReferenceTarget(width=4), method=method, precision=precision)
     for path in paths(method=method):

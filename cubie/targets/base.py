@@ -214,8 +214,8 @@ class Target(ABC):
     def inlined(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
         """Compile a device body into its callers: the only kind of function that may return arrays it has allocated.
 
-        A local array dies with the function that it stands in. A compiler that inlines later than this (LLVM does, where
-        `device` asks for it) marks it dead at the callee's end, and may give its place to another.
+        A local array dies with the function that it stands in. A compiler that inlines later than this (as LLVM does,
+        where `device` asks for it) marks it dead at the callee's end, and may give its place to another.
         """
 
     @abstractmethod

@@ -17,16 +17,22 @@ LARGEST: Final = 2.0**20
 
 
 def _quadrant(x: Reals) -> tuple[Bits, Reals, Reals]:
-    """Return the nearest multiple of pi/2, as spelt, and the sine and cosine of what lies beyond it."""
+    """Return the nearest multiple of pi/2, as spelt, and the sine and cosine of what lies beyond it.
+
+    That is ``r + r_low``: `r_low` is what the rounding of `r` lost.
+    """
     n = spelt_product(x, TWO_OVER_PI)
-    whole, r = whole_of(n), x
-    for part in HALF_PI.like(x):
-        r = fma(whole, -part, r)
+    whole = whole_of(n)
+    high, middle, low = HALF_PI.like(x)
+    exact = fma(whole, -high, x)
+    r = fma(whole, -middle, exact)
+    r_low = fma(whole, -low, fma(whole, -middle, exact - r))
     square = r * r
-    sine = fma(square * SIN_BEYOND_ARGUMENT.of(square), r, r).with_sign_of(r)
     parabola = fma(square, -0.5, 1.0)
+    sine = r + fma(square * SIN_BEYOND_ARGUMENT.of(square), r, r_low * parabola)
     lost = fma(square, -0.5, 1.0 - parabola)
-    return n, sine, parabola + fma(square * square, COS_BEYOND_SQUARE.of(square), lost)
+    beyond = fma(square * square, COS_BEYOND_SQUARE.of(square), fma(r_low, -r, lost))
+    return n, sine.with_sign_of(r), parabola + beyond
 
 
 def _negative_in_half(x: Reals, n: Bits) -> Reals:
