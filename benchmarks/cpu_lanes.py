@@ -15,7 +15,7 @@ from benchmarks.floors.cpu_library import METHODS, Precision
 from benchmarks.floors.rounds import in_turn
 from benchmarks.floors.sweeps import PRECISIONS, Sweep, figures_of, lorenz, millions, slowness
 from benchmarks.floors.systems import hodgkin_huxley, lorenz96, oscillator
-from benchmarks.harness import Json, Table, common, finish, machine, parser
+from benchmarks.harness import Json, Options, Table, common, finish, machine, parser
 from benchmarks.lorenz import LORENZ
 
 GOALS: Final[Mapping[Precision, float]] = {"float32": 12.0, "float64": 8.0}
@@ -41,18 +41,30 @@ TAIL_HEADERS: Final = (
 def main() -> None:
     made = parser(__doc__)
     made.add_argument("--scale", type=float, default=1.0, help="how many runs, in units of 65,536 (default: 1)")
+    made.add_argument("--only", default="", help="part of 'SYSTEM, METHOD, PRECISION' or of 'tail' (default: all)")
     arguments = made.parse_args()
     options, where = common(arguments), machine()
     sweeps = [lorenz(method, precision, arguments.scale) for precision in PRECISIONS for method in METHODS]
     sweeps += [sweep for precision in PRECISIONS for sweep in other_sweeps(precision, arguments.scale)]
-    results = [lanes_row(sweep, options.repeats) for sweep in sweeps]
+    results = [
+        lanes_row(sweep, options.repeats)
+        for sweep in sweeps
+        if arguments.only in f"{sweep.title}, {sweep.kind}, {sweep.precision}"
+    ]
     notes = (
         f"Millions of attempted steps a second, all threads; adaptive at rtol 1e-6, atol 1e-9 (1e-6 in float32). "
         f"Gain: processor time of a step, one run at a time, over that in lanes. {options.repeats} rounds."
     )
-    table = Table(headers=HEADERS, rows=tuple(cells for cells, _ in results))
-    finish("cpu_lanes", table, notes, [figures for _, figures in results], where, save=options.save)
-    tails = [tail_row(precision, arguments.scale, options.repeats) for precision in PRECISIONS]
+    if results:
+        table = Table(headers=HEADERS, rows=tuple(cells for cells, _ in results))
+        finish("cpu_lanes", table, notes, [figures for _, figures in results], where, save=options.save)
+    if arguments.only in "tail":
+        report_tail(arguments.scale, options, where)
+
+
+def report_tail(scale: float, options: Options, where: Mapping[str, Json]) -> None:
+    """Measure and show the second table."""
+    tails = [tail_row(precision, scale, options.repeats) for precision in PRECISIONS]
     tail_notes = (
         f"Oscillators of frequency 1, and one in {ONE_IN} of frequency {SLOWNESS:g}, shuffled, t to 10; the even batch "
         f"has their mean frequency. Tsit5, adaptive. {options.repeats} rounds."

@@ -23,7 +23,7 @@ constexpr int register_bytes = 32;
 constexpr int register_bytes = 16;
 #endif
 constexpr int success = 0, max_steps_reached = 2, step_too_small = 3, non_finite = 4;
-constexpr int budget = 100000, runs_at_once = 256;
+constexpr int budget = 100000, runs_at_once = 256, patience = 2;  // patience: in steps, what a start costs
 
 template <class Real>
 using Register [[gnu::vector_size(register_bytes)]] = Real;
@@ -92,6 +92,11 @@ inline Mask<Real, n> operator+(const Mask<Real, n>& a, const Mask<Real, n>& b) {
     EACH(answer.part[i] = a.part[i] + b.part[i]);
 }
 template <class Real, int n>
+inline Mask<Real, n> operator-(const Mask<Real, n>& a, const Mask<Real, n>& b) {
+    Mask<Real, n> answer;
+    EACH(answer.part[i] = a.part[i] - b.part[i]);
+}
+template <class Real, int n>
 inline Lanes<Real, n> select(const Mask<Real, n>& mask, const Lanes<Real, n>& a, const Lanes<Real, n>& b) {
     Lanes<Real, n> answer;
     EACH(answer.part[i] = mask.part[i] ? a.part[i] : b.part[i]);
@@ -135,6 +140,22 @@ inline bool any(const Mask<Real, n>& mask) {
     for (const auto word : words) found |= word;
     return found != 0;
 #endif
+}
+
+template <class Real, int n>
+inline int count(const Mask<Real, n>& mask) {
+    int found = 0;
+#ifdef __AVX512DQ__
+    for (int i = 0; i < n; ++i) {
+        const auto bits = (__m512i)mask.part[i];
+        found += __builtin_popcount(sizeof(Real) == 4 ? _mm512_movepi32_mask(bits) : _mm512_movepi64_mask(bits));
+    }
+#else
+    for (int i = 0; i < n; ++i) {
+        for (int lane = 0; lane < per_register<Real>; ++lane) found -= static_cast<int>(mask.part[i][lane]);
+    }
+#endif
+    return found;
 }
 
 template <class Real>
@@ -412,6 +433,8 @@ void adaptive_thread(const Batch<Real>& batch, std::atomic<long>& next) {
     long run[width];
     std::fill_n(run, width, -1L);
     auto p = refilled(Progress<Real, n>{}, number(-1), number(0), run, queue, batch);
+    Mask<Real, n> waiting{}, status{};
+    int idle = 0;
     while (any(p.busy)) {
         const auto left = end - p.t;
         const auto is_last = at_most(left, p.length * all<Real, n>(Real(control::stretch)));
@@ -431,7 +454,7 @@ void adaptive_thread(const Batch<Real>& batch, std::atomic<long>& next) {
         const auto squared = dt * dt * all<Real, n>(Real(1.0 / 3.0)) *
             squares(error, larger(absolute(p.s.x), absolute(y.x)), larger(absolute(p.s.y), absolute(y.y)),
                     larger(absolute(p.s.z), absolute(y.z)), batch);
-        const auto accepted = at_most(squared, one);
+        const auto accepted = at_most(squared, one) & p.busy;
         const auto half = all<Real, n>(Real(0.5)), least_error = all<Real, n>(Real(control::least_error));
         const auto log_error = larger(half * log2(squared), least_error);
         const auto direct = fma(all<Real, n>(Real(batch.law.of_error)), log_error, set_point);
@@ -446,8 +469,8 @@ void adaptive_thread(const Batch<Real>& batch, std::atomic<long>& next) {
         p.s = select(accepted, y, p.s);
         p.k1 = select(accepted, k7, p.k1);
         p.t = select(accepted, p.t + dt, p.t);
-        p.n_steps = p.n_steps + number(1);
-        p.n_rejected = p.n_rejected + number(1) + accepted;
+        p.n_steps = p.n_steps - p.busy;
+        p.n_rejected = p.n_rejected - p.busy + accepted;
         const auto arrived = accepted & is_last, stuck = at_most(p.length, shortest);
         Mask<Real, n> spent;
         for (int i = 0; i < n; ++i) spent.part[i] = p.n_steps.part[i] >= budget;
@@ -455,7 +478,16 @@ void adaptive_thread(const Batch<Real>& batch, std::atomic<long>& next) {
         if (any(ended)) {
             const auto cause = select(tame, number(step_too_small), number(non_finite));
             const auto failure = select(stuck, cause, number(max_steps_reached));
-            p = refilled(Progress<Real, n>(p), ended, select(arrived, number(success), failure), run, queue, batch);
+            status = select(ended, select(arrived, number(success), failure), status);
+            waiting = waiting | ended;
+            p.busy = p.busy - ended;
+        }
+        // Lanes wait until together they have lost as many steps as the start of new runs costs all of them.
+        idle += count(waiting);
+        if (idle >= patience * width || !any(p.busy)) {
+            p = refilled(Progress<Real, n>(p), waiting, status, run, queue, batch);
+            waiting = Mask<Real, n>{};
+            idle = 0;
         }
     }
 }
