@@ -167,7 +167,11 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str:
-    """Return the commit of the checkout, with a plus where files differ from it."""
-    command = ("git", "describe", "--always", "--dirty=+", "--abbrev=8")
-    found = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
+    """Return the commit of the checkout, with a plus where code differs from it."""
+    named = _git("rev-parse", "--short=8", "HEAD")
+    return f"{named}{'+' if _git('status', '--porcelain', '--', '../cubie', '*.py') else ''}" if named else "unknown"
+
+
+def _git(*command: str) -> str:
+    """Return what Git prints in this folder; nothing outside a checkout."""
+    return subprocess.run(("git", *command), cwd=FOLDER, capture_output=True, text=True, check=False).stdout.strip()

@@ -250,6 +250,13 @@ def fma(a: Reals, b: Reals | float, c: Reals | float) -> Reals:
     return Reals(a.builder, call(a.builder, f"llvm.fma.{suffix(kind)}", kind, [a.value, a.operand(b), a.operand(c)]))
 
 
+def sum_with_loss(a: Reals, b: Reals | float) -> tuple[Reals, Reals]:
+    """Add; return the sum and what its rounding lost, exactly (Knuth's TwoSum)."""
+    total = a + b
+    part = total - b
+    return total, (a - part) - ((total - part) - b)
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:

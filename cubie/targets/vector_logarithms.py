@@ -8,7 +8,7 @@ import math
 from typing import Final
 
 from cubie.targets.polynomials import LN2, LOG2_E, LOG10_2, LOG10_E, LOG_BEYOND_2S
-from cubie.targets.vector_expressions import Bits, Reals, Split, fma
+from cubie.targets.vector_expressions import Bits, Reals, Split, fma, sum_with_loss
 
 INFINITY: Final = float("inf")
 NAN: Final = float("nan")
@@ -72,9 +72,7 @@ def _natural(k: Reals, f: Reals) -> Reals:
 
 def log1p(x: Reals) -> Reals:
     form = x.format
-    total = x + 1.0
-    part = total - 1.0
-    lost = (1.0 - (total - part)) + (x - part)
+    total, lost = sum_with_loss(x, 1.0)
     bits = raised(total)
     # 2**-k, but 0 for the two largest k, which have no such power: nothing was lost there.
     most = form.power_of_two(1 - form.least_exponent)

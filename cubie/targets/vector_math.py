@@ -26,7 +26,7 @@ ROUGH_FORMULAS: Final[tuple[Formula, ...]] = (rough_log2, rough_exp2)
 PERIODIC_FORMULAS: Final[tuple[Formula, ...]] = (sin, cos, tan)
 
 
-def _function(module: Any, kind: Any, formula: Formula, n_operands: int) -> Any:
+def function_in(module: Any, kind: Any, formula: Formula, n_operands: int) -> Any:
     """Return the function of a module that computes a formula on vectors of a kind; define it if there is none."""
     symbol = f"cubie.{formula.__name__}.{suffix(kind)}"
     function = module.globals.get(symbol)
@@ -88,7 +88,7 @@ def _calling(formula: Formula, n_operands: int) -> Callable[..., Any]:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         one_number = not isinstance(arguments[0].type, ir.VectorType)
         operands = [_in_vector(builder, argument) for argument in arguments] if one_number else arguments
-        function = _function(builder.module, operands[0].type, formula, n_operands)
+        function = function_in(builder.module, operands[0].type, formula, n_operands)
         answer = builder.call(function, operands)
         return builder.extract_element(answer, FIRST) if one_number else answer
 
