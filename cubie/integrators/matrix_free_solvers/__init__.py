@@ -1,0 +1,1 @@
+"""Solvers of the equations that implicit methods pose in every step."""

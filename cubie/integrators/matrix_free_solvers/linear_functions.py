@@ -1,0 +1,77 @@
+"""What implicit methods ask of a solver of the linear systems of a step, ``(M - gamma_dt*J) @ x = b``."""
+
+from typing import NamedTuple, Protocol
+
+from cubie._types import PersistentBank, Real, SharedBank, StatusBits, Vector
+from cubie.targets.base import Target
+
+
+class LinearizeFn(Protocol):
+    """Take J = df/dy at (t, y), once for all systems of a step."""
+
+    def __call__(
+        self, t: Real, y: Vector, parameters: Vector, drivers: Vector, shared: SharedBank, persistent: PersistentBank
+    ) -> None: ...
+
+
+class FactorFn(Protocol):
+    """Make ready to solve with ``M - gamma_dt*J``; answer 0, or why that can't be done."""
+
+    def __call__(self, gamma_dt: Real, shared: SharedBank, persistent: PersistentBank) -> StatusBits: ...
+
+
+class SolveFn(Protocol):
+    """Overwrite `b`, shape (n_states,), by the solution x; answer 0, or why there is none.
+
+    `weights`, shape (n_states,), are one over the error that each x may have: what iterations go by.
+    """
+
+    def __call__(self, b: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> StatusBits: ...
+
+
+class LinearFunctions(NamedTuple):
+    """The device functions of one linear solver."""
+
+    linearize: LinearizeFn
+    factor: FactorFn
+    solve: SolveFn
+
+
+class LinearFactory(Protocol):
+    """What implicit methods know of a linear solver's factory. Its scratch is dead between calls."""
+
+    @property
+    def target(self) -> Target: ...
+    @property
+    def device_function(self) -> LinearFunctions: ...
+
+
+class PairFactorFn(Protocol):
+    """Make ready to solve with ``M - (re_dt + i*im_dt)*J``; answer 0, or why that can't be done."""
+
+    def __call__(self, re_dt: Real, im_dt: Real, shared: SharedBank, persistent: PersistentBank) -> StatusBits: ...
+
+
+class PairSolveFn(Protocol):
+    """Overwrite ``b_re + i*b_im`` by the complex solution; answer 0, or why there is none."""
+
+    def __call__(
+        self, b_re: Vector, b_im: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank
+    ) -> StatusBits: ...
+
+
+class PairFunctions(NamedTuple):
+    """The device functions of a linear solver for one complex pair of systems."""
+
+    linearize: LinearizeFn
+    factor: PairFactorFn
+    solve: PairSolveFn
+
+
+class PairFactory(Protocol):
+    """What fully implicit methods know of a complex linear solver's factory. Its scratch is dead between calls."""
+
+    @property
+    def target(self) -> Target: ...
+    @property
+    def device_function(self) -> PairFunctions: ...
