@@ -8,12 +8,13 @@ from typing import Self, final
 
 from typing_extensions import override
 
-from cubie._types import FloatPrecision, nearest
+from cubie._types import nearest
 from cubie.odesystems.declarations import Declarations, Pairs, check_value
 from cubie.odesystems.errors import InvalidValueError, UnknownSymbolError
 from cubie.odesystems.symbolic.checked import CheckedForm, digest
-from cubie.odesystems.symbolic.emit import DeviceSource, emit
-from cubie.odesystems.symbolic.passes import Expressions, optimised
+from cubie.odesystems.symbolic.differentiate import SparseMatrix, jacobian, time_derivative
+from cubie.odesystems.symbolic.graph import Number
+from cubie.odesystems.symbolic.passes import Expressions
 from cubie.odesystems.symbolic.to_text import to_text
 
 
@@ -82,6 +83,32 @@ class ODESystem:
         constants = [value for _, value in self.constants]
         return digest(Expressions(self.expressions.nodes, roots), [self.n_states, self.n_parameters], constants)
 
+    @cached_property
+    def jacobian(self) -> SparseMatrix:
+        """The derivatives of the rates by the states, constants compiled in."""
+        return jacobian(self.rates, self.constant_values)
+
+    @property
+    def jacobian_pattern(self) -> tuple[tuple[int, int], ...]:
+        """Row and column of each derivative that is not zero, row by row."""
+        return self.jacobian.pattern
+
+    @cached_property
+    def is_autonomous(self) -> bool:
+        """The rates don't depend on the time, for the constants there are."""
+        derivative = time_derivative(self.rates, self.constant_values)
+        return all(derivative.nodes[root] == Number(0.0) for root in derivative.roots)
+
+    @property
+    def rates(self) -> Expressions:
+        """The rates, in which constants are symbols."""
+        return Expressions(self.expressions.nodes, self.expressions.rates)
+
+    @property
+    def constant_values(self) -> list[float]:
+        """The numbers that are compiled in."""
+        return [value for _, value in self.constants]
+
     def with_constants(self, **values: float) -> "ODESystem":
         """Return the system with other values for some of its constants.
 
@@ -139,30 +166,6 @@ class ODESystem:
         ]
         counts = (self.n_states, self.n_parameters, len(self.constants), self.n_observables)
         return f"<ODESystem {self.name!r}: {'; '.join(part for part, n in zip(parts, counts, strict=True) if n)}>"
-
-
-def rate_source(system: ODESystem, precision: FloatPrecision) -> DeviceSource:
-    """Return the source of `rate(t, y, parameters, drivers, out)`, which stores f(t, y) in `out`, shape (n_states,).
-
-    Raises
-    ------
-    InvalidValueError: if `precision` can't hold one of the model's numbers.
-    """
-    return _source("rate", system, Expressions(system.expressions.nodes, system.expressions.rates), precision)
-
-
-def observables_source(system: ODESystem, precision: FloatPrecision) -> DeviceSource:
-    """Return the source of `observables(t, y, parameters, drivers, out)`, with `out` of shape (n_observables,).
-
-    Raises
-    ------
-    InvalidValueError: if `precision` can't hold one of the model's numbers.
-    """
-    return _source("observables", system, system.expressions.observables(system.observables), precision)
-
-
-def _source(name: str, system: ODESystem, expressions: Expressions, precision: FloatPrecision) -> DeviceSource:
-    return emit(name, optimised(expressions, [value for _, value in system.constants]), precision)
 
 
 def _restore(

@@ -8,7 +8,8 @@ from typing_extensions import override
 from cubie._types import FloatPrecision, RateFn
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory
-from cubie.odesystems.ode_system import ODESystem, observables_source, rate_source
+from cubie.odesystems.ode_system import ODESystem
+from cubie.odesystems.sources import observables_source, rate_source
 from cubie.targets.base import Target
 
 

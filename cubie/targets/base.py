@@ -30,6 +30,7 @@ from cubie._types import (
 
 P = ParamSpec("P")
 R = TypeVar("R")
+FunctionT = TypeVar("FunctionT")
 Uniform = Scalar | Real
 
 
@@ -245,7 +246,7 @@ class Target(ABC):
 
     def from_source(
         self, name: str, text: str, constants: Sequence[tuple[str, float]], precision: FloatPrecision
-    ) -> RateFn:
+    ) -> FunctionT:  # type: ignore[type-var]  # the caller names the role of the function that the text defines
         """Compile generated straight-line code; its constants become numbers of `precision`, its functions this
         target's.
         """
@@ -255,8 +256,9 @@ class Target(ABC):
         linecache.cache[file_name] = (len(text), None, text.splitlines(keepends=True), file_name)
         namespace: dict[str, Any] = {**self.functions, **{key: precision(value) for key, value in constants}}
         exec(compile(text, file_name, "exec"), namespace)
-        function: RateFn = namespace[name]
-        return self.device(function)
+        compiled: Any = self.device(namespace[name])
+        function: FunctionT = compiled
+        return function
 
 
 @final

@@ -71,15 +71,21 @@ PRIMITIVES: Final[dict[str, object]] = {
 
 
 def run(
-    source: DeviceSource, n_out: int, t: float, y: Sequence[float], p: Sequence[float], precision: FloatPrecision
+    source: DeviceSource,
+    n_out: int,
+    t: float,
+    y: Sequence[float],
+    p: Sequence[float],
+    precision: FloatPrecision,
+    *more: Sequence[float],
 ) -> Values:
-    """Return what the function of a source stores, shape (n_out,), computed in `precision`."""
+    """Return what the function of a source stores, shape (n_out,), computed in `precision`; `more` precedes `out`."""
     namespace: dict[str, object] = {**PRIMITIVES, **{name: precision(value) for name, value in source.constants}}
     exec(source.text, namespace)
     function = namespace[source.name]
     assert callable(function)
     out = np.full(n_out, np.nan, dtype=precision)
-    inputs = [np.array(values, dtype=precision) for values in (y, p, ())]
+    inputs = [np.array(values, dtype=precision) for values in (y, p, (), *more)]
     with np.errstate(all="ignore"):
         function(precision(t), *inputs, out)
     assert out.dtype == precision

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 
 class Expr:
+    @property
+    def free_symbols(self) -> set[Symbol]: ...
+    def diff(self, *symbols: Symbol) -> Expr: ...
     def evalf(
         self,
         n: int = 15,

@@ -12,11 +12,24 @@ import numpy as np
 from cubie._types import FloatPrecision
 from cubie.odesystems.errors import InvalidValueError
 from cubie.odesystems.symbolic.functions import FUNCTIONS
-from cubie.odesystems.symbolic.graph import Node, NodeId, Number, Operation, Symbol, count_uses
+from cubie.odesystems.symbolic.graph import Node, NodeId, Number, Operation, Symbol, SymbolKind, count_uses
 from cubie.odesystems.symbolic.passes import Expressions, schedule
 
 MAX_INLINE_LENGTH: Final = 60
 ARGUMENTS: Final = "t, y, parameters, drivers, out"
+NUMBERS: Final[dict[SymbolKind, str]] = {
+    "time": "t",
+    "scale": "scale",
+    "imaginary_scale": "imaginary_scale",
+}
+ARRAYS: Final[dict[SymbolKind, tuple[str, str]]] = {
+    "state": ("y", "y"),
+    "parameter": ("p", "parameters"),
+    "vector": ("v", "vector"),
+    "jacobian": ("j", "jacobian"),
+    "factor": ("f", "factors"),
+}
+"""The name of an element, and that of the argument it is taken from."""
 
 Form: TypeAlias = Literal["atom", "sign", "infix"]
 
@@ -45,13 +58,21 @@ class Spelling(NamedTuple):
     is_uniform: bool = False
 
 
-def emit(name: str, expressions: Expressions, precision: FloatPrecision) -> DeviceSource:
-    """Write the device function that stores root i in `out[i]`; `out` must overlap neither `y` nor `parameters`."""
-    writer = _Writer(expressions, precision)
+def emit(
+    name: str, expressions: Expressions, precision: FloatPrecision, *, arguments: str = ARGUMENTS, answer: bool = False
+) -> DeviceSource:
+    """Write the device function that stores root i in `out[i]`; `out` must overlap no other argument.
+
+    Parameters
+    ----------
+    arguments : the names that the function takes: `out` and those of `NUMBERS` and `ARRAYS` that the nodes need.
+    answer : return the last root instead of storing it.
+    """
+    writer = _Writer(expressions, precision, answer=answer)
     for node in schedule(expressions):
         writer.write(node)
     body = writer.lines or ["return None"]
-    text = "\n".join([f"def {name}({ARGUMENTS}):", *(f"    {line}" for line in body), ""])
+    text = "\n".join([f"def {name}({arguments}):", *(f"    {line}" for line in body), ""])
     return DeviceSource(name=name, text=text, constants=tuple(writer.constants.items()))
 
 
@@ -59,7 +80,7 @@ def emit(name: str, expressions: Expressions, precision: FloatPrecision) -> Devi
 class _Writer:
     """The lines of one function, as nodes come in order of the schedule."""
 
-    def __init__(self, expressions: Expressions, precision: FloatPrecision) -> None:
+    def __init__(self, expressions: Expressions, precision: FloatPrecision, *, answer: bool) -> None:
         self.lines: Final[list[str]] = []
         self.constants: Final[dict[str, float]] = {}
         self._nodes = expressions.nodes
@@ -67,9 +88,11 @@ class _Writer:
         self._uses = count_uses(expressions.nodes, expressions.roots)
         self._spellings: dict[NodeId, Spelling] = {}
         self._n_names = 0
-        self._outputs: dict[NodeId, list[int]] = {}
+        self._outputs: dict[NodeId, list[str]] = {}
+        last = len(expressions.roots) - 1
         for index, root in enumerate(expressions.roots):
-            self._outputs.setdefault(root, []).append(index)
+            place = "return" if answer and index == last else f"out[{index}] ="
+            self._outputs.setdefault(root, []).append(place)
 
     def write(self, node: NodeId) -> None:
         """Spell a node, giving it a name of its own if it is used again or long, and store it where it is wanted."""
@@ -84,19 +107,19 @@ class _Writer:
         ):
             spelling = self._named(spelling)
         self._spellings[node] = spelling
-        for index in self._outputs.get(node, ()):
-            self.lines.append(f"out[{index}] = {_splat(spelling).text}")
+        for place in self._outputs.get(node, ()):
+            self.lines.append(f"{place} {_splat(spelling).text}")
 
     def _spell(self, node: NodeId, it: Node) -> Spelling:
         match it:
             case Number(value):
                 return Spelling(self._constant(value), is_uniform=True)
-            case Symbol("time", _):
-                return Spelling("t")
+            case Symbol(kind, _) if kind in NUMBERS:
+                return Spelling(NUMBERS[kind])
             case Symbol(kind, index):
-                name = f"{'y' if kind == 'state' else 'p'}{index}"
-                self.lines.append(f"{name} = {'y' if kind == 'state' else 'parameters'}[{index}]")
-                return Spelling(name)
+                letter, array = ARRAYS[kind]
+                self.lines.append(f"{letter}{index} = {array}[{index}]")
+                return Spelling(f"{letter}{index}")
             case Operation(function, arguments):
                 return self._operation(function, [self._spellings[argument] for argument in arguments])
 
