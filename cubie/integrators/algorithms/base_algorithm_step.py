@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import NamedTuple, Protocol
 
-from cubie._types import PersistentBank, Real, SharedBank, StatusBits, Vector
+from cubie._types import Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.cuda_factory import CUDAFactory, SettingsT
 from cubie.targets.base import Target
 
@@ -14,6 +14,8 @@ class StepFn(Protocol):
     It writes `y_next`, `rate_next` = f(t + dt, y_next) and the `error` vectors (each of length n_states, one after the
     other), and answers 0 or the status that makes the step a failure. `y` and `rate` stay as they are, so that a
     rejected step can be tried again.
+
+    A method that weighs errors itself, as iterations do, finds in ``error[:n_states]`` what the tolerances allow.
     """
 
     def __call__(
@@ -69,12 +71,19 @@ class InterpolateFn(Protocol):
     ) -> None: ...
 
 
+class ResetStepFn(Protocol):
+    """Forget the last step of the runs of the mask, which start anew."""
+
+    def __call__(self, mask: Mask, shared: SharedBank, persistent: PersistentBank) -> None: ...
+
+
 class StepFunctions(NamedTuple):
-    """The device functions of one method."""
+    """The device functions of one method; `reset` is for those that remember something from step to step."""
 
     step: StepFn
     prepare_dense: PrepareDenseFn
     interpolate: InterpolateFn
+    reset: ResetStepFn | None = None
 
 
 class StepFactory(Protocol):

@@ -68,7 +68,7 @@ def _make_adapted(
     ulps = settings.precision(4 * (settings.eps * settings.eps if settings.compensated else settings.eps))
     too_small, non_finite = np.int32(Status.step_too_small), np.int32(Status.non_finite)
     error_squared_of, advance, between = norms.error_squared, clock.advance, clock.between
-    select, splat, fma = target.select, target.splat, target.fma
+    allow, select, splat, fma = norms.allow, target.select, target.splat, target.fma
     absolute, minimum = target.absolute, target.minimum
 
     @target.device
@@ -79,6 +79,7 @@ def _make_adapted(
         taken = select(is_last, left, state.length)
         dt = taken * arguments.direction
         t_next, t_next_rest = advance(t, state.t_rest, dt)
+        allow(w.y, w.error, arguments)
         answer = step(
             inside(t, dt, t, arguments), dt, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, w.error,
             w.step_shared, w.step_persistent
@@ -101,12 +102,14 @@ def _make_fixed(
     target: Target, settings: LoopSettings, clock: Clock, norms: Norms, step: StepFn, inside: InsideFn
 ) -> AttemptFn:
     zero, none, non_finite = settings.precision(0), np.int32(0), np.int32(Status.non_finite)
-    finite, now, select, splat, increment = norms.finite, clock.now, target.select, target.splat, target.increment
+    finite, allow, now = norms.finite, norms.allow, clock.now
+    select, splat, increment = target.select, target.splat, target.increment
 
     @target.device
     def attempt(state: State, w: Workspace, arguments: LoopArguments) -> Attempt:
         t, _ = now(state, arguments)
         dt = splat(arguments.first_step * arguments.direction)
+        allow(w.y, w.error, arguments)
         answer = step(
             inside(t, dt, state.t, arguments), dt, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, w.error,
             w.step_shared, w.step_persistent

@@ -31,10 +31,17 @@ class FiniteFn(Protocol):
     def __call__(self, vector: Vector) -> Real: ...
 
 
+class AllowFn(Protocol):
+    """Write to `out` the error that the tolerances allow each state of `y`; nothing if the method doesn't ask."""
+
+    def __call__(self, y: Vector, out: Vector, arguments: LoopArguments) -> None: ...
+
+
 class Norms(NamedTuple):
     """The device functions that measure vectors."""
 
     scale: ScaleFn
+    allow: AllowFn
     error_squared: ErrorNormFn
     finite: FiniteFn
 
@@ -42,7 +49,7 @@ class Norms(NamedTuple):
 def make_norms(target: Target, settings: LoopSettings) -> Norms:
     """Build the norms of one loop."""
     n, precision, scalar = settings.n_states, settings.precision, settings.scalar_tolerances
-    is_twofold = settings.n_errors == 2
+    is_twofold, n_allowed = settings.n_errors == 2, n * settings.weighs_errors
     zero, mean, share = precision(0), precision(1 / n), precision(SECOND_ERROR_SHARE)
     reciprocal = target.rough_reciprocal
     fma, splat, select, absolute, maximum = target.fma, target.splat, target.select, target.absolute, target.maximum
@@ -52,6 +59,11 @@ def make_norms(target: Target, settings: LoopSettings) -> Norms:
         if scalar:
             return fma(arguments.rtol, magnitude, arguments.atol)
         return fma(arguments.tolerances[i], magnitude, arguments.tolerances[n + i])
+
+    @target.device
+    def allow(y: Vector, out: Vector, arguments: LoopArguments) -> None:
+        for i in range(n_allowed):
+            out[i] = scale(i, absolute(y[i]), arguments)
 
     @target.device
     def sum_of_squares(first: int, y: Vector, y_next: Vector, error: Vector, arguments: LoopArguments) -> Real:
@@ -77,4 +89,4 @@ def make_norms(target: Target, settings: LoopSettings) -> Norms:
             total = fma(vector[i], zero, total)
         return total
 
-    return Norms(scale, error_squared, finite)
+    return Norms(scale, allow, error_squared, finite)

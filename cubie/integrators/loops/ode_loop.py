@@ -12,7 +12,7 @@ from typing_extensions import override
 from cubie._types import Count, Mask, PersistentBank, SharedBank
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, buffer
-from cubie.integrators.algorithms.base_algorithm_step import StepFactory
+from cubie.integrators.algorithms.base_algorithm_step import ResetStepFn, StepFactory
 from cubie.integrators.loops.attempt import AttemptFn, make_attempt
 from cubie.integrators.loops.clock import Clock, make_clock
 from cubie.integrators.loops.first_step import make_first_step
@@ -86,7 +86,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
     def buffers(settings: LoopSettings) -> tuple[BufferEntry, ...]:
         """Both ends of a step and what belongs to a run; a state for dense output only where that is needed."""
         n = settings.n_states
-        sizes = {"y": n, "rate": n, "y_next": n, "rate_next": n, "error": settings.n_errors * n}
+        sizes = {"y": n, "rate": n, "y_next": n, "rate_next": n, "error": settings.error_size}
         sizes |= {"dense_state": n * settings.dense, "parameters": settings.n_parameters, "drivers": settings.n_drivers}
         return tuple(buffer(name, size, settings.precision) for name, size in sizes.items())
 
@@ -97,7 +97,8 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         saves = make_saves(self.target, self.settings, clock, method, self.output.device_function)
         gain = self.controller.device_function.gain
         attempt = make_attempt(self.target, self.settings, clock, norms, method.step, gain)
-        enter, leave = self._enter(clock, norms, saves), self._leave(clock, saves.save)
+        forget = method.reset or self._forget_nothing()
+        enter, leave = self._enter(clock, norms, saves, forget), self._leave(clock, saves.save)
         advance = self._advance(attempt, saves.emit)
         if self.target.refills:
             return self._queue(enter, advance, leave)
@@ -192,7 +193,14 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
 
         return open_workspace
 
-    def _enter(self, clock: Clock, norms: Norms, saves: Saves) -> EnterFn:
+    def _forget_nothing(self) -> ResetStepFn:
+        @self.target.device
+        def forget_nothing(mask: Mask, shared: SharedBank, persistent: PersistentBank) -> None:
+            return
+
+        return forget_nothing
+
+    def _enter(self, clock: Clock, norms: Norms, saves: Saves, forget: ResetStepFn) -> EnterFn:
         target, settings = self.target, self.settings
         n, n_parameters, adaptive, dense = settings.n_states, settings.n_parameters, settings.adaptive, settings.dense
         zero, none, one = settings.precision(0), np.int32(0), np.int32(1)
@@ -216,6 +224,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
             for i in range(n):
                 w.rate[i] = select(fresh, w.rate_next[i], w.rate[i])
             reset(fresh, w.control_shared, w.control_persistent)
+            forget(fresh, w.step_shared, w.step_persistent)
             n_saved = splat(none)
             if arguments.n_initial > 0:
                 save(t, w.y, n_saved, run - arguments.first_run, fresh, fresh, w, arguments)

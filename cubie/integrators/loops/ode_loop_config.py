@@ -89,6 +89,7 @@ class LoopSettings:
     scalar_tolerances : one rtol and one atol serve all states.
     n_errors : how many error vectors a step writes.
     error_order : the p of an error that shrinks as ``dt**(p + 1)``.
+    weighs_errors : the method wants to know what error the tolerances allow.
     """
 
     n_states: int
@@ -100,6 +101,12 @@ class LoopSettings:
     scalar_tolerances: bool
     n_errors: int
     error_order: int
+    weighs_errors: bool = False
+
+    @property
+    def error_size(self) -> int:
+        """Elements of the error vectors, which carry the allowed error to a method that wants it."""
+        return max(self.n_errors, int(self.weighs_errors)) * self.n_states
 
     @property
     def eps(self) -> float:

@@ -107,7 +107,7 @@ def _make_emit(
     target: Target, settings: LoopSettings, clock: Clock, method: StepFunctions, save: SaveFn, next_save: NextSaveFn
 ) -> EmitFn:
     n, one, between, now = settings.n_states, settings.precision(1), clock.between, clock.now
-    _, prepare_dense, interpolate = method
+    prepare_dense, interpolate = method.prepare_dense, method.interpolate
     select, splat, any_run, increment = target.select, target.splat, target.any_run, target.increment
     minimum, absolute = target.minimum, target.absolute
 
