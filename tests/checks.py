@@ -12,15 +12,17 @@ from tests.seed import ACCURACY_SEED
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
+ON_EVERY_CORE: Final = ("-n", "auto", "--dist", "loadfile")
+
 # Pytest stands last, so that its closing line, with coverage above it, is what a reader of the log sees at the end.
 CHECKS: Final[tuple[tuple[str, tuple[str, ...], dict[str, str]], ...]] = (
     ("hooks", ("pre_commit", "run", "--all-files", "--color=never", "--show-diff-on-failure"), {}),
     (
         "tests in the CUDA simulator",
-        ("pytest", "-m", "simulator", "--cov", "--cov-report=", "--cov-fail-under=0"),
+        ("pytest", *ON_EVERY_CORE, "-m", "simulator", "--cov", "--cov-report=", "--cov-fail-under=0"),
         {"NUMBA_ENABLE_CUDASIM": "1"},
     ),
-    ("tests", ("pytest", "--cov", "--cov-append", "--durations=15"), {}),
+    ("tests", ("pytest", *ON_EVERY_CORE, "--cov", "--cov-append", "--durations=15"), {}),
 )
 
 

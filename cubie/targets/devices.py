@@ -61,7 +61,7 @@ def _gpus() -> tuple[list[Device], str]:
         gpus = [gpu for gpu in cuda.gpus]
         names = [str(gpu.name.decode() if isinstance(gpu.name, bytes) else gpu.name) for gpu in gpus]
     except Exception as error:  # the driver's errors have no common base, and any of them means: no GPU
-        cause = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(": ")
+        cause = " ".join(str(error).split()).rstrip(":. ") or type(error).__name__
         return [], f"the CUDA driver can't be used ({cause})"
     if not names:
         return [], "the CUDA driver sees no GPU"
