@@ -22,7 +22,6 @@ from cubie._types import (
     PersistentBank,
     Placement,
     Precision,
-    RateFn,
     Real,
     Scalar,
     SharedBank,

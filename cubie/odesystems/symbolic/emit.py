@@ -4,6 +4,7 @@ Numbers become `c0, c1, ...`, handed over beside the text, because a literal wou
 the user's text gets here but the structure.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias, final
 
@@ -26,6 +27,7 @@ ARRAYS: Final[dict[SymbolKind, tuple[str, str]]] = {
     "state": ("y", "y"),
     "parameter": ("p", "parameters"),
     "vector": ("v", "vector"),
+    "imaginary": ("w", "imaginary"),
     "jacobian": ("j", "jacobian"),
     "factor": ("f", "factors"),
 }
@@ -59,16 +61,23 @@ class Spelling(NamedTuple):
 
 
 def emit(
-    name: str, expressions: Expressions, precision: FloatPrecision, *, arguments: str = ARGUMENTS, answer: bool = False
+    name: str,
+    expressions: Expressions,
+    precision: FloatPrecision,
+    *,
+    arguments: str = ARGUMENTS,
+    places: Sequence[str] | None = None,
 ) -> DeviceSource:
     """Write the device function that stores root i in `out[i]`; `out` must overlap no other argument.
 
     Parameters
     ----------
-    arguments : the names that the function takes: `out` and those of `NUMBERS` and `ARRAYS` that the nodes need.
-    answer : return the last root instead of storing it.
+    arguments : the names that the function takes: those of `NUMBERS` and `ARRAYS` that the nodes need, and of places.
+    places : where each root goes instead, such as "vector[2] =" or "return"; "" computes it there, for later roots.
     """
-    writer = _Writer(expressions, precision, answer=answer)
+    if places is None:
+        places = [f"out[{i}] =" for i in range(len(expressions.roots))]
+    writer = _Writer(expressions, precision, places)
     for node in schedule(expressions):
         writer.write(node)
     body = writer.lines or ["return None"]
@@ -80,7 +89,7 @@ def emit(
 class _Writer:
     """The lines of one function, as nodes come in order of the schedule."""
 
-    def __init__(self, expressions: Expressions, precision: FloatPrecision, *, answer: bool) -> None:
+    def __init__(self, expressions: Expressions, precision: FloatPrecision, places: Sequence[str]) -> None:
         self.lines: Final[list[str]] = []
         self.constants: Final[dict[str, float]] = {}
         self._nodes = expressions.nodes
@@ -89,9 +98,7 @@ class _Writer:
         self._spellings: dict[NodeId, Spelling] = {}
         self._n_names = 0
         self._outputs: dict[NodeId, list[str]] = {}
-        last = len(expressions.roots) - 1
-        for index, root in enumerate(expressions.roots):
-            place = "return" if answer and index == last else f"out[{index}] ="
+        for root, place in zip(expressions.roots, places, strict=True):
             self._outputs.setdefault(root, []).append(place)
 
     def write(self, node: NodeId) -> None:
@@ -108,7 +115,8 @@ class _Writer:
             spelling = self._named(spelling)
         self._spellings[node] = spelling
         for place in self._outputs.get(node, ()):
-            self.lines.append(f"{place} {_splat(spelling).text}")
+            if place:
+                self.lines.append(f"{place} {_splat(spelling).text}")
 
     def _spell(self, node: NodeId, it: Node) -> Spelling:
         match it:

@@ -14,7 +14,7 @@ from cubie.odesystems.symbolic.functions import FUNCTIONS, Kind
 MAX_NODES: Final = 500_000
 
 SymbolKind: TypeAlias = Literal[
-    "time", "state", "parameter", "constant", "vector", "jacobian", "factor", "scale", "imaginary_scale"
+    "time", "state", "parameter", "constant", "vector", "imaginary", "jacobian", "factor", "scale", "imaginary_scale"
 ]
 """Models are made of the first four; what is generated beside them takes the others too."""
 NodeId = NewType("NodeId", int)

@@ -1,0 +1,211 @@
+"""Direct solvers of a step's linear systems: straight-line elimination, generated for the system's sparse Jacobian."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, final
+
+import numpy as np
+from typing_extensions import override
+
+from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
+from cubie.buffer_registry import BufferEntry
+from cubie.cuda_factory import CUDAFactory, FunctionT_co, buffer
+from cubie.integrators.matrix_free_solvers.elimination import Elimination, eliminate, elimination_order, identity
+from cubie.integrators.matrix_free_solvers.linear_functions import LinearFunctions, LinearizeFn, PairFunctions
+from cubie.odesystems.derivative_functions import JacobianFunction
+from cubie.odesystems.ode_system import ODESystem
+from cubie.odesystems.rate_function import SystemSettings
+from cubie.odesystems.symbolic.emit import emit
+from cubie.status import Status
+from cubie.targets.base import Target
+
+LOSS: Final = 64.0
+"""A pivot of fewer units in the last place of its terms than this, times the number of states, counts as nothing."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinearSettings:
+    """What shapes the device code of a direct solver."""
+
+    system: ODESystem
+    precision: FloatPrecision
+
+    @property
+    def n_states(self) -> int:
+        """The order of the systems."""
+        return self.system.n_states
+
+    def elimination(self, *, is_complex: bool) -> Elimination:
+        """Generate the elimination."""
+        jacobian, n = self.system.jacobian, self.n_states
+        mass = identity(n)
+        loss = LOSS * n * (2.0**-23 if self.precision is np.float32 else 2.0**-52)
+        order = elimination_order(jacobian, mass, n)
+        return eliminate(jacobian, mass, n, order, loss=loss, is_complex=is_complex)
+
+
+class GeneratedFactorFn(Protocol):
+    """Write the factors of ``M - scale*J`` to `out`; answer where they are sound."""
+
+    def __call__(self, jacobian: Vector, scale: Real, out: Vector) -> Mask: ...
+
+
+class GeneratedSolveFn(Protocol):
+    """Overwrite `vector` by the solution."""
+
+    def __call__(self, factors: Vector, vector: Vector) -> None: ...
+
+
+class GeneratedPairFactorFn(Protocol):
+    """Write the factors of ``M - (scale + i*imaginary_scale)*J`` to `out`; answer where they are sound."""
+
+    def __call__(self, jacobian: Vector, scale: Real, imaginary_scale: Real, out: Vector) -> Mask: ...
+
+
+class GeneratedPairSolveFn(Protocol):
+    """Overwrite `vector` and `imaginary` by the solution's parts."""
+
+    def __call__(self, factors: Vector, vector: Vector, imaginary: Vector) -> None: ...
+
+
+class DirectSolver(CUDAFactory[LinearSettings, FunctionT_co]):
+    """What real and complex systems have in common: the Jacobian, and factors that live from step to step."""
+
+    is_complex: bool
+
+    def __init__(self, settings: LinearSettings, *, target: Target) -> None:
+        super().__init__(settings, target=target)
+        system = SystemSettings(system=settings.system, precision=settings.precision)
+        self.jacobian = self.adopt("jacobian_of", JacobianFunction(system, target=target))
+
+    def configure_system(self, settings: LinearSettings) -> None:
+        """Go by `settings`, the Jacobian too."""
+        self.jacobian.configure(SystemSettings(system=settings.system, precision=settings.precision))
+        self.configure(settings)
+
+    def _linearize(self) -> LinearizeFn:
+        jacobian_of, allocate_jacobian = self.jacobian.device_function, self.allocator("jacobian")
+
+        @self.target.device
+        def linearize(
+            t: Real, y: Vector, parameters: Vector, drivers: Vector, shared: SharedBank, persistent: PersistentBank
+        ) -> None:
+            jacobian_of(t, y, parameters, drivers, allocate_jacobian(shared, persistent))
+
+        return linearize
+
+
+def _buffers(settings: LinearSettings, *, is_complex: bool) -> tuple[BufferEntry, ...]:
+    """The Jacobian's values and the factors, from `linearize` to the last `solve`."""
+    n_factors = settings.elimination(is_complex=is_complex).n_kept
+    return (
+        buffer("jacobian", settings.system.jacobian.n_slots, settings.precision, persistent=True),
+        buffer("factors", n_factors, settings.precision, persistent=True),
+    )
+
+
+def _solve_places(elimination: Elimination, parts: Sequence[str]) -> list[str]:
+    return [f"{parts[part]}[{place}] =" for part, place in elimination.places]
+
+
+def _factor_places(elimination: Elimination) -> list[str]:
+    return [*(f"out[{i}] =" for i in range(elimination.n_kept)), "return"]
+
+
+@final
+class LinearSolver(DirectSolver[LinearFunctions]):
+    """Solves ``(M - gamma_dt*J) @ x = b``."""
+
+    @staticmethod
+    @override
+    def buffers(settings: LinearSettings) -> tuple[BufferEntry, ...]:
+        """The Jacobian's values and the factors."""
+        return _buffers(settings, is_complex=False)
+
+    @override
+    def build(self) -> LinearFunctions:
+        settings, precision = self.settings, self.settings.precision
+        generated = settings.elimination(is_complex=False)
+        factoring = emit(
+            "factor",
+            generated.factor,
+            precision,
+            arguments="jacobian, scale, out",
+            places=_factor_places(generated),
+        )
+        solving = emit(
+            "solve",
+            generated.solve,
+            precision,
+            arguments="factors, vector",
+            places=_solve_places(generated, ("vector",)),
+        )
+        target, ok, singular = self.target, np.int32(0), np.int32(Status.singular)
+        eliminate_in: GeneratedFactorFn = target.from_source("factor", factoring.text, factoring.constants, precision)
+        substitute: GeneratedSolveFn = target.from_source("solve", solving.text, solving.constants, precision)
+        allocate_jacobian, allocate_factors = self.allocator("jacobian"), self.allocator("factors")
+        select, splat = target.select, target.splat
+
+        @target.device
+        def factor(gamma_dt: Real, shared: SharedBank, persistent: PersistentBank) -> StatusBits:
+            jacobian, factors = allocate_jacobian(shared, persistent), allocate_factors(shared, persistent)
+            return select(eliminate_in(jacobian, gamma_dt, factors), splat(ok), splat(singular))
+
+        @target.device
+        def solve(b: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> StatusBits:
+            substitute(allocate_factors(shared, persistent), b)
+            return splat(ok)
+
+        return LinearFunctions(self._linearize(), factor, solve)
+
+
+@final
+class PairSolver(DirectSolver[PairFunctions]):
+    """Solves ``(M - (re_dt + i*im_dt)*J) @ x = b`` in complex numbers, for two conjugate systems at once."""
+
+    @staticmethod
+    @override
+    def buffers(settings: LinearSettings) -> tuple[BufferEntry, ...]:
+        """The Jacobian's values and the factors, two numbers each."""
+        return _buffers(settings, is_complex=True)
+
+    @override
+    def build(self) -> PairFunctions:
+        settings, precision = self.settings, self.settings.precision
+        generated = settings.elimination(is_complex=True)
+        factoring = emit(
+            "pair_factor",
+            generated.factor,
+            precision,
+            arguments="jacobian, scale, imaginary_scale, out",
+            places=_factor_places(generated),
+        )
+        solving = emit(
+            "pair_solve",
+            generated.solve,
+            precision,
+            arguments="factors, vector, imaginary",
+            places=_solve_places(generated, ("vector", "imaginary")),
+        )
+        target, ok, singular = self.target, np.int32(0), np.int32(Status.singular)
+        eliminate_in: GeneratedPairFactorFn = target.from_source(
+            "pair_factor", factoring.text, factoring.constants, precision
+        )
+        substitute: GeneratedPairSolveFn = target.from_source("pair_solve", solving.text, solving.constants, precision)
+        allocate_jacobian, allocate_factors = self.allocator("jacobian"), self.allocator("factors")
+        select, splat = target.select, target.splat
+
+        @target.device
+        def factor(re_dt: Real, im_dt: Real, shared: SharedBank, persistent: PersistentBank) -> StatusBits:
+            jacobian, factors = allocate_jacobian(shared, persistent), allocate_factors(shared, persistent)
+            return select(eliminate_in(jacobian, re_dt, im_dt, factors), splat(ok), splat(singular))
+
+        @target.device
+        def solve(
+            b_re: Vector, b_im: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank
+        ) -> StatusBits:
+            substitute(allocate_factors(shared, persistent), b_re, b_im)
+            return splat(ok)
+
+        return PairFunctions(self._linearize(), factor, solve)
