@@ -117,3 +117,8 @@ class AlgorithmStep(CUDAFactory[SettingsT, StepFunctions]):
     @abstractmethod
     def n_stages(self) -> int:
         """Evaluations of the right-hand side per attempted step."""
+
+    @property
+    def weighs_errors(self) -> bool:
+        """The step wants to know what error the tolerances allow."""
+        return False

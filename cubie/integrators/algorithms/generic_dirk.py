@@ -1,0 +1,272 @@
+"""Diagonally implicit Runge-Kutta methods: one body for every tableau.
+
+A stage is solved for its increment ``z = gamma*dt*k``, and ``k = z/(gamma*dt)`` is its rate: evaluating f instead would
+multiply what the iteration leaves by the stiffness. For the same reason the last stage of a stiffly accurate method
+is `rate_next`. An error estimate whose embedded formula is unbounded at infinity passes the filter
+``inv(M - gamma*dt*J)``. Stages are numbered as in the tableau; `y_next` holds what a stage starts from, `rate_next` its
+increment.
+
+References
+----------
+Hairer & Wanner (1996), Solving ODEs II, Sec. IV.6 and IV.8.
+Hosea & Shampine (1996), Appl. Numer. Math. 20, 21-37 (the filter).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol, TypedDict, final
+
+import numpy as np
+from typing_extensions import Unpack, override
+
+from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
+from cubie.buffer_registry import BufferEntry
+from cubie.cuda_factory import buffer
+from cubie.integrators.algorithms.base_algorithm_step import ResetStepFn, StepFn, StepFunctions
+from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, TableauError
+from cubie.integrators.algorithms.exact_matrices import padded
+from cubie.integrators.algorithms.hermite import cubic_hermite
+from cubie.integrators.algorithms.ode_implicitstep import ImplicitStep
+from cubie.integrators.algorithms.rounded_tableau import nearest, nonzero
+from cubie.integrators.algorithms.stability import limit_at_infinity
+from cubie.integrators.algorithms.stage_prediction import rate_predictions
+from cubie.integrators.matrix_free_solvers.linear_functions import LinearFactory
+from cubie.integrators.matrix_free_solvers.newton_krylov import NewtonKrylov, NewtonSettings
+from cubie.odesystems.rate_function import RateFunction
+from cubie.targets.unroll import expression, static
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirkSettings:
+    """What shapes the device code of a diagonally implicit method."""
+
+    tableau: ButcherTableau
+    n_states: int
+    precision: FloatPrecision
+    estimates_error: bool = True
+
+    def __post_init__(self) -> None:
+        require_diagonal(self.tableau)
+
+    @property
+    def first(self) -> int:
+        """The number of the first stage that isn't the loop's `rate`."""
+        return int(self.starts_at_y)
+
+    @property
+    def starts_at_y(self) -> bool:
+        """The first stage is ``f(t, y)``."""
+        return not any(self.tableau.a[0])
+
+    @property
+    def end(self) -> int:
+        """The number of the stage that is `rate_next`."""
+        return self.tableau.n_stages - self.tableau.is_stiffly_accurate
+
+    @property
+    def n_errors(self) -> int:
+        """How many error vectors a step writes."""
+        return int(self.tableau.is_adaptive and self.estimates_error)
+
+    @property
+    def filters(self) -> bool:
+        """The embedded formula needs the filter."""
+        tableau = self.tableau
+        return tableau.b_hat is not None and math.isinf(limit_at_infinity(tableau.a, tableau.b_hat))
+
+    @property
+    def newton(self) -> NewtonSettings:
+        """Settings of Newton's method."""
+        return NewtonSettings(n_states=self.n_states, precision=self.precision)
+
+
+class DirkChanges(TypedDict, total=False):
+    """Settings of a diagonally implicit method that can be changed."""
+
+    tableau: ButcherTableau
+    n_states: int
+    precision: FloatPrecision
+    estimates_error: bool
+
+
+def is_diagonal(tableau: ButcherTableau) -> bool:
+    """Tell whether every stage needs itself, except that the first may be ``f(t, y)``, and none a later one."""
+    full = padded(tableau.a, tableau.n_stages)
+    above = any(entry for stage, row in enumerate(full) for entry in row[stage + 1 :])
+    return not above and full[-1][-1] != 0 and all(full[stage][stage] for stage in range(1, tableau.n_stages))
+
+
+def require_diagonal(tableau: ButcherTableau) -> None:
+    """Raise `TableauError` unless the method is diagonally implicit."""
+    if not is_diagonal(tableau):
+        raise TableauError(
+            f"tableau '{tableau.name}' must be diagonally implicit (stages need themselves and no later one, but the "
+            f"first may be explicit), got a = {tableau.a}. Use a method of the explicit or fully implicit family."
+        )
+
+
+class StageRateFn(Protocol):
+    """Component `i` of the rate of stage `stage`, wherever it stands; `stage` is known at build time."""
+
+    def __call__(self, stage: int, i: int, rate: Vector, stage_rates: Vector, rate_next: Vector) -> Real: ...
+
+
+@final
+class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
+    """Steps of one diagonally implicit Runge-Kutta tableau."""
+
+    def __init__(self, settings: DirkSettings, rate: RateFunction, linear: LinearFactory) -> None:
+        super().__init__(settings, rate)
+        self.newton = self.adopt("newton", NewtonKrylov(settings.newton, rate, linear))
+
+    def update(self, **changes: Unpack[DirkChanges]) -> None:
+        """Replace some settings."""
+        self._update(changes)
+        self.newton.configure(self.settings.newton)
+
+    @staticmethod
+    @override
+    def buffers(settings: DirkSettings) -> tuple[BufferEntry, ...]:
+        """The rates of stages that stand in no array of the loop, and what an iteration works on.
+
+        While a linear system is solved, nothing in either cache is needed, so they lie in the solver's scratch, if that
+        is shared memory and has room.
+        """
+        n, precision = settings.n_states, settings.precision
+        last = settings.tableau.n_stages - settings.tableau.is_stiffly_accurate
+        return (
+            buffer("stage_rates", (last - settings.first) * n, precision),
+            buffer("correction", n, precision),
+            buffer("increment_cache", n, precision, aliases="newton_shared"),
+            buffer("rhs_cache", n, precision, aliases="newton_shared"),
+        )
+
+    @property
+    @override
+    def order(self) -> int:
+        return self.settings.tableau.order
+
+    @property
+    @override
+    def error_order(self) -> int | None:
+        return self.settings.tableau.error_order
+
+    @property
+    @override
+    def n_errors(self) -> int:
+        return self.settings.n_errors
+
+    @property
+    @override
+    def n_stages(self) -> int:
+        return self.settings.tableau.n_stages - self.settings.first
+
+    @override
+    def build(self) -> StepFunctions:
+        hermite = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
+        return StepFunctions(self._step(), hermite.prepare_dense, hermite.interpolate, self._reset())
+
+    def _reset(self) -> ResetStepFn:
+        forget, (newton_shared, newton_persistent) = self.newton.device_function.reset, self.child_allocators("newton")
+
+        @self.target.device
+        def reset(mask: Mask, shared: SharedBank, persistent: PersistentBank) -> None:
+            forget(mask, newton_shared(shared, persistent), newton_persistent(shared, persistent))
+
+        return reset
+
+    def _stage_rate(self) -> StageRateFn:
+        n, first, end = self.settings.n_states, self.settings.first, self.settings.end
+
+        @expression
+        def stage_rate(stage: int, i: int, rate: Vector, stage_rates: Vector, rate_next: Vector) -> Real:
+            return rate[i] if stage < first else rate_next[i] if stage == end else stage_rates[(stage - first) * n + i]
+
+        return stage_rate
+
+    def _step(self) -> StepFn:
+        settings, newton, precision = self.settings, self.newton.device_function, self.settings.precision
+        n, first, n_stages, end = settings.n_states, settings.first, settings.tableau.n_stages, settings.end
+        rounded = settings.tableau.in_precision(precision)
+        a, b, c, error_weights = rounded.a, rounded.b, rounded.c, rounded.error_weights or rounded.b
+        guesses = tuple(nearest(row, precision) for row in rate_predictions(settings.tableau))
+        refactors = tuple(s == first or float(a[s][s]) != float(a[s - 1][s - 1]) for s in range(n_stages))
+        uses, guesses_by, (ends_with, measures) = nonzero(a), nonzero(guesses), nonzero((b, error_weights))
+        n_errors, filters, ok, one = settings.n_errors, settings.filters, np.int32(0), precision(1)
+        _, linearize, factor, solve_stage, solve_linear, _ = newton
+        weigh, (newton_shared, newton_persistent) = newton.weigh, self.child_allocators("newton")
+        allocate_stage_rates, allocate_correction = self.allocator("stage_rates"), self.allocator("correction")
+        allocate_state, allocate_rhs = self.allocator("increment_cache"), self.allocator("rhs_cache")
+        stage_rate, rate_of = self._stage_rate(), self.rate.device_function
+        fma, splat, select = self.target.fma, self.target.splat, self.target.select
+
+        @self.target.device
+        def step(
+            t: Real,
+            dt: Real,
+            y: Vector,
+            rate: Vector,
+            parameters: Vector,
+            drivers: Vector,
+            y_next: Vector,
+            rate_next: Vector,
+            error: Vector,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> StatusBits:
+            stage_rates, correction = allocate_stage_rates(shared, persistent), allocate_correction(shared, persistent)
+            state, rhs = allocate_state(shared, persistent), allocate_rhs(shared, persistent)
+            below, kept = newton_shared(shared, persistent), newton_persistent(shared, persistent)
+            weigh(y, error)
+            linearize(t, y, parameters, drivers, below, kept)
+            status = splat(ok)
+            for s in static(range(first, n_stages)):
+                gamma_dt = dt * a[s][s]
+                per_gamma_dt = one / gamma_dt
+                if refactors[s]:
+                    answer = factor(gamma_dt, below, kept)
+                    status = select(status > 0, status, answer)
+                for i in range(n):
+                    base, guess = y[i], guesses[s][0] * rate[i]
+                    for j in static(range(s)):
+                        if uses[s][j]:
+                            base = fma(dt * a[s][j], stage_rate(j, i, rate, stage_rates, rate_next), base)
+                        if guesses_by[s][j + 1]:
+                            guess = fma(guesses[s][j + 1], stage_rate(j, i, rate, stage_rates, rate_next), guess)
+                    y_next[i] = base
+                    rate_next[i] = gamma_dt * guess
+                status = solve_stage(
+                    status, fma(c[s], dt, t), gamma_dt, y_next, rate_next, parameters, drivers, error, state, rhs,
+                    correction, below, kept,
+                )  # fmt: skip
+                for i in range(n):
+                    if s == end:
+                        y_next[i] = y_next[i] + rate_next[i]
+                        rate_next[i] = per_gamma_dt * rate_next[i]
+                    else:
+                        stage_rates[(s - first) * n + i] = per_gamma_dt * rate_next[i]
+            if end == n_stages:
+                for i in range(n):
+                    change = y[i]
+                    for j in static(range(n_stages)):
+                        if ends_with[j]:
+                            change = fma(dt * b[j], stage_rate(j, i, rate, stage_rates, rate_next), change)
+                    y_next[i] = change
+                rate_of(t + dt, y_next, parameters, drivers, rate_next)
+            if n_errors > 0:
+                for i in range(n):
+                    difference = dt * (error_weights[first] * stage_rate(first, i, rate, stage_rates, rate_next))
+                    for j in static(range(n_stages)):
+                        if measures[j] and j != first:
+                            share = dt * error_weights[j]
+                            difference = fma(share, stage_rate(j, i, rate, stage_rates, rate_next), difference)
+                    correction[i] = difference
+                if filters:
+                    answer = solve_linear(correction, error, below, kept)
+                    status = select(status > 0, status, answer)
+                for i in range(n):
+                    error[i] = correction[i]
+            return status
+
+        return step

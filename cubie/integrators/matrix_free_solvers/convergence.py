@@ -1,0 +1,136 @@
+"""When an iteration has arrived, and when it never will.
+
+Everything is measured in the allowed error (weights make it 1) and in base-2 logarithms: sizes of corrections cost one
+rough logarithm an iteration, and no root.
+
+References
+----------
+Hairer & Wanner (1996), Solving ODEs II, Sec. IV.8, eq. 8.10 and 8.11.
+"""
+
+from typing import Final, NamedTuple, Protocol
+
+import numpy as np
+
+from cubie._types import FloatPrecision, Mask, Real, StatusBits, Vector
+from cubie.status import Status
+from cubie.targets.base import Target
+
+LEAST_SPEED: Final = 0.03
+"""What is left after an iteration, as a part of its correction, is taken to be at least this of an earlier stage's."""
+ROUNDINGS: Final = 8
+"""No correction need be smaller than so many times the rounding of its state."""
+
+
+class Tolerated(Protocol):
+    """What the settings of every iteration say."""
+
+    @property
+    def n_states(self) -> int: ...
+    @property
+    def precision(self) -> FloatPrecision: ...
+    @property
+    def share(self) -> float: ...
+    @property
+    def max_iterations(self) -> int: ...
+
+
+class Iteration(NamedTuple):
+    """Where every run's iteration stands. `left` counts down; `speed` is what remains of a correction after it."""
+
+    active: Mask
+    status: StatusBits
+    log_size: Real
+    speed: Real
+    damping: Real
+    left: Real
+
+
+class BeginFn(Protocol):
+    """Begin the iteration of the runs whose status is 0, at the speed of the last one."""
+
+    def __call__(self, status: StatusBits, speed: Real) -> Iteration: ...
+
+
+class JudgeFn(Protocol):
+    """Judge a correction by its squared size and by the linear solver's answer."""
+
+    def __call__(self, at: Iteration, squared: Real, answer: StatusBits) -> Iteration: ...
+
+
+class EndFn(Protocol):
+    """Return the speed that the next iteration begins with."""
+
+    def __call__(self, at: Iteration) -> Real: ...
+
+
+class Convergence(NamedTuple):
+    """The device functions that steer an iteration."""
+
+    begin: BeginFn
+    judge: JudgeFn
+    end: EndFn
+
+
+class WeighFn(Protocol):
+    """Turn the errors that the tolerances allow into weights: one over what an iteration may leave of each state."""
+
+    def __call__(self, y: Vector, allowed: Vector) -> None: ...
+
+
+def make_weigh(target: Target, settings: Tolerated) -> WeighFn:
+    """Build the weights of corrections."""
+    n, share = settings.n_states, settings.precision(settings.share)
+    least = settings.precision(ROUNDINGS * (2.0**-23 if settings.precision is np.float32 else 2.0**-52))
+    absolute, maximum, reciprocal = target.absolute, target.maximum, target.rough_reciprocal
+
+    @target.device
+    def weigh(y: Vector, allowed: Vector) -> None:
+        for i in range(n):
+            allowed[i] = reciprocal(maximum(share * allowed[i], least * absolute(y[i])))
+
+    return weigh
+
+
+def make_convergence(target: Target, settings: Tolerated) -> Convergence:
+    """Build the control of an iteration whose corrections shrink linearly."""
+    precision = settings.precision
+    zero, one, half, mean = precision(0), precision(1), precision(0.5), precision(1 / settings.n_states)
+    last, unknown, floor, huge = precision(settings.max_iterations - 1), precision(1e4), precision(-64), precision(1e30)
+    tiny, least = precision(1e-6), precision(LEAST_SPEED)
+    failed = np.int32(Status.newton_failed)
+    fma, select, splat, negate = target.fma, target.select, target.splat, target.negate
+    minimum, maximum = target.minimum, target.maximum
+    log2, exp2, reciprocal = target.rough_log2, target.rough_exp2, target.rough_reciprocal
+
+    @target.device
+    def begin(status: StatusBits, speed: Real) -> Iteration:
+        return Iteration(status <= 0, status, splat(unknown), speed, splat(one), splat(last))
+
+    @target.device
+    def judge(at: Iteration, squared: Real, answer: StatusBits) -> Iteration:
+        squared = squared * mean
+        log_size = maximum(half * log2(squared), floor)
+        log_theta = log_size - at.log_size
+        theta = exp2(minimum(log_theta, one))
+        measured = theta * reciprocal(maximum(one - theta, tiny))
+        speed = select(at.log_size < unknown, measured, at.speed)
+        healthy = (squared < huge) & (answer <= 0)
+        arrived = at.active & healthy & (speed * exp2(log_size) <= one)
+        in_time = (log_theta >= zero) | (fma(at.left, log_theta, log_size) <= zero)
+        going_on = at.active & healthy & negate(arrived) & (at.left > zero) & (log_theta < one) & in_time
+        lost = at.active & negate(arrived) & negate(going_on)
+        return Iteration(
+            going_on,
+            select(lost, select(answer > 0, answer, splat(failed)), at.status),
+            log_size,
+            select(at.active, speed, at.speed),
+            select(log_theta < zero, at.damping, half * at.damping),
+            at.left - one,
+        )
+
+    @target.device
+    def end(at: Iteration) -> Real:
+        return select(at.status <= 0, maximum(at.speed, least), one)
+
+    return Convergence(begin, judge, end)
