@@ -100,7 +100,7 @@ def test_adaptive_runs_agree_with_the_reference_well_within_their_tolerance(
     good = reference.success
     bound = 1e-3 * RTOL if precision == "float64" else 1e-5
     np.testing.assert_allclose(ours.y[..., good], reference.y[..., good], rtol=bound, atol=bound)
-    assert np.abs(ours.n_steps - reference.n_steps)[good].max() <= 2
+    assert np.all(np.abs(ours.n_steps - reference.n_steps) <= np.maximum(1, reference.n_steps // 50))
 
 
 @pytest.mark.parametrize(("precision", "width"), [("float64", 4), ("float32", 1)])
