@@ -13,7 +13,8 @@ from cubie.batchsolving.batch_solver_kernel import StepLimits
 from cubie.batchsolving.sweep import Sweep
 from cubie.batchsolving.tolerances import ToleranceLike
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
-from cubie.integrators.algorithms.generic_erk_tableaus import ERK_TABLEAUS, find_tableau
+from cubie.integrators.algorithms.methods import METHODS, Method, find_method
+from cubie.integrators.algorithms.rosenbrock_tableau import RosenbrockTableau
 from cubie.integrators.step_control.gain_laws import GAIN_LAWS, GainLaw, find_gain_law
 from cubie.targets.devices import Device, find_device
 
@@ -34,7 +35,7 @@ class UnknownOptionError(TypeError):
 class SolverSettings:
     """Everything about a solver but the values it sweeps: `solve_ivp` says what each means."""
 
-    method: str | ButcherTableau = "tsit5"
+    method: str | Method = "tsit5"
     controller: str | GainLaw | None = None
     precision: PrecisionName = "float64"
     rtol: ToleranceLike = 1e-6
@@ -53,7 +54,7 @@ class SolverSettings:
 class SolverOptions(TypedDict, total=False):
     """What `Solver` and `Solver.update` take by name."""
 
-    method: str | ButcherTableau
+    method: str | Method
     controller: str | GainLaw | None
     precision: PrecisionName
     rtol: ToleranceLike
@@ -74,7 +75,7 @@ class SolverOptions(TypedDict, total=False):
 class CheckedSettings:
     """What a solver's settings mean."""
 
-    tableau: ButcherTableau
+    tableau: Method
     law: GainLaw
     precision: FloatPrecision
     limits: StepLimits
@@ -104,12 +105,13 @@ def checked(settings: SolverSettings) -> CheckedSettings:
     ------
     TypeError, ValueError, LookupError: if one makes no sense.
     """
-    if not isinstance(settings.method, str | ButcherTableau):
+    if not isinstance(settings.method, str | ButcherTableau | RosenbrockTableau):
         raise TypeError(
             f"method must be a name or a ButcherTableau, got {settings.method!r}. cubie.methods() lists the names."
         )
-    tableau = find_tableau(settings.method) if isinstance(settings.method, str) else settings.method
-    tableau.require_explicit()
+    tableau = find_method(settings.method) if isinstance(settings.method, str) else settings.method
+    if isinstance(tableau, ButcherTableau):
+        tableau.require_explicit()
     law = _control(settings, tableau)
     return CheckedSettings(
         tableau=tableau,
@@ -130,7 +132,7 @@ def _precision(name: str) -> FloatPrecision:
     return FLOAT_PRECISIONS[name]
 
 
-def _control(settings: SolverSettings, tableau: ButcherTableau) -> GainLaw:
+def _control(settings: SolverSettings, tableau: Method) -> GainLaw:
     """Return the controller: by default the usual one, and fixed steps for a method without an error estimate."""
     if isinstance(settings.controller, GainLaw):
         law = settings.controller
@@ -177,7 +179,7 @@ def _lanes(lanes: int | None) -> int | None:
 
 def methods() -> list[str]:
     """List the names that `method` takes, one for each method; its aliases are in its row."""
-    return list(ERK_TABLEAUS)
+    return list(METHODS)
 
 
 def _is_whole(value: object, least: int, most: int) -> bool:

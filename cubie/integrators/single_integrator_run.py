@@ -8,8 +8,7 @@ from typing_extensions import override
 from cubie._types import FloatPrecision
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory
-from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
-from cubie.integrators.algorithms.generic_erk import ErkSettings, ExplicitRungeKutta
+from cubie.integrators.algorithms.methods import Method, StepSettings, configured, make_step, step_settings
 from cubie.integrators.loops.ode_loop import IVPLoop
 from cubie.integrators.loops.ode_loop_config import LoopSettings
 from cubie.integrators.step_control.controller import ControllerSettings, StepController
@@ -26,7 +25,7 @@ class RunSettings:
     """What shapes the device code of one run; `saved` holds indices into the states and then the observables."""
 
     system: ODESystem
-    method: ButcherTableau
+    method: Method
     controller: GainLaw
     precision: FloatPrecision
     saved: tuple[int, ...]
@@ -47,14 +46,9 @@ class RunSettings:
         )
 
     @property
-    def step(self) -> ErkSettings:
+    def step(self) -> StepSettings:
         """Settings of the method."""
-        return ErkSettings(
-            tableau=self.method,
-            n_states=self.system.n_states,
-            precision=self.precision,
-            estimates_error=self.controller.is_adaptive,
-        )
+        return step_settings(self.method, self.system, self.precision, estimates_error=self.controller.is_adaptive)
 
     @property
     def control(self) -> ControllerSettings:
@@ -85,7 +79,7 @@ class SingleIntegratorRun(CUDAFactory[RunSettings, SolveRunsFn]):
         system = SystemSettings(system=settings.system, precision=settings.precision)
         self.rate = RateFunction(system, target=target)
         self.observables = ObservablesFunction(system, target=target)
-        self.step = ExplicitRungeKutta(settings.step, self.rate)
+        self.step = make_step(settings.step, self.rate)
         self.controller = StepController(settings.control, target=target)
         self.output = OutputFunctions(settings.output, self.observables)
         self.loop = self.adopt("loop", IVPLoop(settings.loop, self.rate, self.step, self.controller, self.output))
@@ -103,7 +97,9 @@ class SingleIntegratorRun(CUDAFactory[RunSettings, SolveRunsFn]):
         self.configure(settings)
         self.rate.configure(system)
         self.observables.configure(system)
-        self.step.configure(step)
+        if not configured(self.step, step):
+            self.step = make_step(step, self.rate)
+            self.loop.step = self.loop.adopt("step", self.step)
         self.controller.configure(control)
         self.output.configure(output)
         self.loop.configure(loop)

@@ -10,10 +10,14 @@ from cubie import create_ode_system
 from cubie.buffer_registry import buffer_registry
 from cubie.cuda_factory import ChildFactory
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, TableauError
+from cubie.integrators.algorithms.generic_erk import ExplicitRungeKutta
 from cubie.integrators.algorithms.generic_erk_tableaus import ERK_TABLEAUS, find_tableau
+from cubie.integrators.algorithms.generic_rosenbrock_w import RosenbrockW
+from cubie.integrators.algorithms.generic_rosenbrock_w_tableaus import ROSENBROCK_TABLEAUS
 from cubie.integrators.single_integrator_run import RunSettings, SingleIntegratorRun
 from cubie.integrators.step_control.gain_laws import GAIN_LAWS
 from cubie.targets.reference import ReferenceTarget
+from tests.problems import PROBLEMS
 
 DECAY: Final = create_ode_system(
     ["dx = -k*x", "dy = -y", "sum = x + y"], states=["x", "y"], parameters=["k"], observables=["sum"]
@@ -113,6 +117,7 @@ def test_sizes_follow_a_grandchild() -> None:
     """Pitfall 1: a parent measured its child before the grandchild had registered."""
     run = made()
     before = run.persistent_local_buffer_size
+    assert isinstance(run.step, ExplicitRungeKutta)
     run.step.update(tableau=find_tableau("vern9"))
     grown = 2 * (find_tableau("vern9").n_dense_stages - find_tableau("tsit5").n_dense_stages)
     assert run.persistent_local_buffer_size - before in (grown, grown - 2, grown + 2)
@@ -129,3 +134,17 @@ def test_swapping_the_method_leaves_the_other_parts_registrations() -> None:
     (row,) = (row for row in buffer_registry.report(run.controller).rows if row.name == "history")
     assert row.pool == "shared"
     assert run.shared_buffer_size == run.controller.shared_buffer_size == row.size
+
+
+def test_another_family_takes_the_place_of_the_step() -> None:
+    run = made()
+    report = str(buffer_registry.report(run))
+    run.configure_run(replace(SETTINGS, method=ROSENBROCK_TABLEAUS["rodas5p"]))
+    stiff = run.step
+    assert isinstance(stiff, RosenbrockW)
+    assert run.loop.step is stiff
+    run.configure_run(replace(SETTINGS, method=ROSENBROCK_TABLEAUS["ros3p"], system=PROBLEMS["vdpol"].system()))
+    assert run.step is stiff
+    assert stiff.linear.settings.system.name == "vdpol"
+    run.configure_run(SETTINGS)
+    assert str(buffer_registry.report(run)) == report

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Final, final
+from typing import Final, Protocol, TypeVar, final
 
 from cubie._types import FloatPrecision
 from cubie.integrators.algorithms.rounded_tableau import (
@@ -215,7 +215,19 @@ def rows_by_name(rows: Iterable[ButcherTableau]) -> Mapping[str, ButcherTableau]
     return MappingProxyType(registry)
 
 
-def find_row(name: str, rows: Iterable[ButcherTableau]) -> ButcherTableau:
+class NamedRow(Protocol):
+    """A row of any family's registry."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def aliases(self) -> tuple[str, ...]: ...
+
+
+RowT = TypeVar("RowT", bound=NamedRow)
+
+
+def find_row(name: str, rows: Iterable[RowT]) -> RowT:
     """Find a row by its name or an alias, in any case (SciPy writes ``RK45``).
 
     Raises

@@ -1,0 +1,380 @@
+"""Rosenbrock and W-methods: one body for every tableau.
+
+Stage i is solved in the form
+``(M - dt*gamma*J) @ u_i = dt*gamma*f_i + M @ sum_j gamma*c_ij*u_j + dt*gamma*d_i*dt*df/dt``, the book's times
+``dt*gamma``: no quotient by dt is left. One Jacobian and one factorisation serve all stages of a step; a step that is
+tried again, shorter, takes J anew, as runs beside it have moved on.
+
+References
+----------
+Hairer & Wanner (1996), Solving ODEs II, Sec. IV.7, eq. (7.25).
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol, TypedDict, final
+
+from typing_extensions import Unpack, override
+
+from cubie._types import FloatPrecision, PersistentBank, Real, SharedBank, StatusBits, Vector
+from cubie.buffer_registry import BufferEntry
+from cubie.cuda_factory import buffer
+from cubie.integrators.algorithms.base_algorithm_step import (
+    AlgorithmStep,
+    InterpolateFn,
+    PrepareDenseFn,
+    StepFn,
+    StepFunctions,
+)
+from cubie.integrators.algorithms.hermite import cubic_hermite
+from cubie.integrators.algorithms.rosenbrock_tableau import RosenbrockTableau
+from cubie.integrators.algorithms.rounded_tableau import RoundedRow, nearest, nonzero
+from cubie.integrators.matrix_free_solvers.linear_solver import LinearSettings, LinearSolver
+from cubie.odesystems.derivative_functions import TimeDerivativeFunction
+from cubie.odesystems.ode_system import ODESystem
+from cubie.odesystems.rate_function import RateFunction, SystemSettings
+from cubie.targets.unroll import static
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RosenbrockSettings:
+    """What shapes the device code of a Rosenbrock method."""
+
+    tableau: RosenbrockTableau
+    system: ODESystem
+    precision: FloatPrecision
+    estimates_error: bool = True
+
+    @property
+    def n_states(self) -> int:
+        """Number of states."""
+        return self.system.n_states
+
+    @property
+    def n_errors(self) -> int:
+        """How many error vectors a step writes."""
+        return int(self.tableau.is_adaptive and self.estimates_error)
+
+    @property
+    def linear(self) -> LinearSettings:
+        """Settings of the linear solver."""
+        return LinearSettings(system=self.system, precision=self.precision)
+
+
+class RosenbrockChanges(TypedDict, total=False):
+    """Settings of a Rosenbrock method that can be changed."""
+
+    tableau: RosenbrockTableau
+    estimates_error: bool
+
+
+class SolveStageFn(Protocol):
+    """Evaluate one stage and solve for its u; `state` ends as its argument, `stage_rate` as its rate."""
+
+    def __call__(
+        self,
+        t: Real,
+        dt: Real,
+        y: Vector,
+        rate: Vector,
+        parameters: Vector,
+        drivers: Vector,
+        state: Vector,
+        stage_rate: Vector,
+        stages: Vector,
+        drift: Vector,
+        weights: Vector,
+        linear_shared: SharedBank,
+        linear_persistent: PersistentBank,
+    ) -> StatusBits: ...
+
+
+@final
+class _Stages:
+    """All stages of a tableau in one precision, and where each one's rate and argument come from."""
+
+    def __init__(self, tableau: RosenbrockTableau, precision: FloatPrecision) -> None:
+        a, c, nodes, time_weights = tableau.all_stages()
+        gamma = Fraction(tableau.gamma)
+        self.gamma = precision(float(gamma))
+        self.a: tuple[RoundedRow, ...] = tuple(nearest(row, precision) for row in a)
+        self.c: tuple[RoundedRow, ...] = tuple(nearest([gamma * Fraction(x) for x in row], precision) for row in c)
+        self.nodes, self.time_weights = nearest(nodes, precision), nearest(time_weights, precision)
+        self.m = nearest(tableau.m, precision)
+        self.is_evaluated = self._evaluated(tableau)
+        self.continues = tuple(
+            s > 0 and self.is_evaluated[s] and self.is_evaluated[s - 1] and tuple(a[s]) == (*a[s - 1], 1)
+            for s in range(len(a))
+        )
+        self.takes_start = tuple(first == 0 and nodes[0] == 0 for first in tableau.evaluations)
+
+    @staticmethod
+    def _evaluated(tableau: RosenbrockTableau) -> tuple[bool, ...]:
+        """Tell which stages evaluate the rate: not those that share the start's, or the one that was evaluated last."""
+        firsts, evaluated, last = tableau.evaluations, list[bool](), 0
+        for stage, first in enumerate(firsts):
+            is_shared = (first == 0 and tableau.nodes[0] == 0) or (stage > 0 and first == last)
+            evaluated.append(not is_shared)
+            last = last if is_shared else stage
+        return tuple(evaluated)
+
+
+@final
+class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
+    """Steps of one Rosenbrock tableau."""
+
+    def __init__(self, settings: RosenbrockSettings, rate: RateFunction) -> None:
+        super().__init__(settings, target=rate.target)
+        self.rate = self.adopt("rate", rate)
+        self.linear = self.adopt("linear", LinearSolver(settings.linear, target=rate.target))
+        system = SystemSettings(system=settings.system, precision=settings.precision)
+        self.time_derivative = self.adopt("time_derivative", TimeDerivativeFunction(system, target=rate.target))
+
+    def update(self, **changes: Unpack[RosenbrockChanges]) -> None:
+        """Replace some settings."""
+        self._update(changes)
+
+    def configure_step(self, settings: RosenbrockSettings) -> None:
+        """Go by `settings`, the linear solver and the time derivative too."""
+        self.linear.configure_system(settings.linear)
+        self.time_derivative.configure(SystemSettings(system=settings.system, precision=settings.precision))
+        self.configure(settings)
+
+    @staticmethod
+    @override
+    def buffers(settings: RosenbrockSettings) -> tuple[BufferEntry, ...]:
+        """The solutions of all stages, the time derivative, and the vectors of dense output, which reads the stages."""
+        tableau, n = settings.tableau, settings.n_states
+        has_extra = tableau.n_dense_stages > tableau.n_stages
+        is_kept = tableau.interpolant is not None
+        n_vectors = len(tableau.interpolant.h) if tableau.interpolant is not None else 0
+        n_drift = 0 if settings.system.is_autonomous else n
+        return (
+            buffer("stages", tableau.n_dense_stages * n, settings.precision, persistent=is_kept),
+            buffer("drift", n_drift, settings.precision, persistent=has_extra and n_drift > 0),
+            buffer("dense", n_vectors * n, settings.precision, persistent=is_kept),
+        )
+
+    @property
+    @override
+    def order(self) -> int:
+        return self.settings.tableau.order
+
+    @property
+    @override
+    def error_order(self) -> int | None:
+        return self.settings.tableau.error_order
+
+    @property
+    @override
+    def n_errors(self) -> int:
+        return self.settings.n_errors
+
+    @property
+    @override
+    def n_stages(self) -> int:
+        tableau, stages = self.settings.tableau, _Stages(self.settings.tableau, self.settings.precision)
+        return sum(stages.is_evaluated[: tableau.n_stages]) + (not tableau.evaluates_y_next)
+
+    @override
+    def build(self) -> StepFunctions:
+        rows = _Stages(self.settings.tableau, self.settings.precision)
+        if self.settings.tableau.interpolant is None:
+            hermite = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
+            return StepFunctions(self._step(rows), hermite.prepare_dense, hermite.interpolate)
+        return StepFunctions(self._step(rows), self._prepare_dense(rows), self._interpolate())
+
+    def _stage(self, rows: _Stages, s: int) -> SolveStageFn:
+        """Build stage `s`."""
+        n, a, c, node, weight = (
+            self.settings.n_states,
+            rows.a[s],
+            rows.c[s],
+            rows.nodes[s],
+            rows.time_weights[s],
+        )
+        (uses,), (recalls,) = nonzero((a,)), nonzero((c,))
+        is_evaluated, continues, takes_start = rows.is_evaluated[s], rows.continues[s], rows.takes_start[s]
+        is_at_end, drifts = float(node) == 1.0, float(weight) != 0.0 and not self.settings.system.is_autonomous
+        gamma, before, last = rows.gamma, range(s), s - 1
+        rate_of, solve, fma = self.rate.device_function, self.linear.device_function.solve, self.target.fma
+
+        @self.target.device
+        def solve_stage(
+            t: Real,
+            dt: Real,
+            y: Vector,
+            rate: Vector,
+            parameters: Vector,
+            drivers: Vector,
+            state: Vector,
+            stage_rate: Vector,
+            stages: Vector,
+            drift: Vector,
+            weights: Vector,
+            linear_shared: SharedBank,
+            linear_persistent: PersistentBank,
+        ) -> StatusBits:
+            if is_evaluated:
+                for i in range(n):
+                    if continues:
+                        state[i] = state[i] + stages[last * n + i]
+                    else:
+                        argument = y[i]
+                        for j in static(before):
+                            if uses[j]:
+                                argument = fma(a[j], stages[j * n + i], argument)
+                        state[i] = argument
+                if is_at_end:
+                    rate_of(t + dt, state, parameters, drivers, stage_rate)
+                else:
+                    rate_of(fma(node, dt, t), state, parameters, drivers, stage_rate)
+            scale = dt * gamma
+            for i in range(n):
+                load = scale * (rate[i] if takes_start else stage_rate[i])
+                for j in static(before):
+                    if recalls[j]:
+                        load = fma(c[j], stages[j * n + i], load)
+                if drifts:
+                    load = fma(weight, drift[i], load)
+                stages[s * n + i] = load
+            return solve(stages[s * n : (s + 1) * n], weights, linear_shared, linear_persistent)
+
+        return solve_stage
+
+    def _step(self, rows: _Stages) -> StepFn:
+        settings, tableau = self.settings, self.settings.tableau
+        n, n_stages, n_errors, gamma, m = settings.n_states, tableau.n_stages, settings.n_errors, rows.gamma, rows.m
+        is_stiffly_accurate = tableau.is_stiffly_accurate and rows.is_evaluated[n_stages - 1]
+        ends_on_last_argument, drifts = tableau.evaluates_y_next, not settings.system.is_autonomous
+        ends_on_last_argument = ends_on_last_argument and rows.is_evaluated[n_stages - 1]
+        errors = tableau.in_precision(settings.precision).error_weights or ()
+        (ends_with,), (measures,), last = nonzero((m,)), nonzero((errors,)), (n_stages - 1) * n
+        solve_stage = tuple(self._stage(rows, s) for s in range(n_stages))
+        linear_shared_of, linear_persistent_of = self.child_allocators("linear")
+        allocate_stages, allocate_drift = self.allocator("stages"), self.allocator("drift")
+        linearize, factor = self.linear.device_function.linearize, self.linear.device_function.factor
+        rate_of, time_derivative_of = self.rate.device_function, self.time_derivative.device_function
+        fma, splat, select, zero = self.target.fma, self.target.splat, self.target.select, settings.precision(0)
+
+        @self.target.device
+        def step(
+            t: Real,
+            dt: Real,
+            y: Vector,
+            rate: Vector,
+            parameters: Vector,
+            drivers: Vector,
+            y_next: Vector,
+            rate_next: Vector,
+            error: Vector,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> StatusBits:
+            stages, drift = allocate_stages(shared, persistent), allocate_drift(shared, persistent)
+            linear_shared = linear_shared_of(shared, persistent)
+            linear_persistent = linear_persistent_of(shared, persistent)
+            linearize(t, y, parameters, drivers, linear_shared, linear_persistent)
+            answer = factor(dt * gamma, linear_shared, linear_persistent)
+            if drifts:
+                time_derivative_of(t, y, parameters, drivers, drift)
+                for i in range(n):
+                    drift[i] = dt * gamma * dt * drift[i]
+            for s in static(range(n_stages)):
+                failed = solve_stage[s](
+                    t, dt, y, rate, parameters, drivers, y_next, rate_next, stages, drift, error, linear_shared,
+                    linear_persistent
+                )  # fmt: skip
+                answer = select(failed > 0, failed, answer)
+            for i in range(n):
+                if is_stiffly_accurate:
+                    y_next[i] = y_next[i] + stages[last + i]
+                elif not ends_on_last_argument:
+                    state = y[i]
+                    for j in static(range(n_stages)):
+                        if ends_with[j]:
+                            state = fma(m[j], stages[j * n + i], state)
+                    y_next[i] = state
+                if n_errors:
+                    difference = splat(zero)
+                    for j in static(range(n_stages)):
+                        if measures[j]:
+                            difference = fma(errors[j], stages[j * n + i], difference)
+                    error[i] = difference
+            if not ends_on_last_argument:
+                rate_of(t + dt, y_next, parameters, drivers, rate_next)
+            return answer
+
+        return step
+
+    def _prepare_dense(self, rows: _Stages) -> PrepareDenseFn:
+        """Solve the extra stages, then form the vectors that the interpolant is made of."""
+        settings, tableau = self.settings, self.settings.tableau
+        n, first, n_all = settings.n_states, tableau.n_stages, tableau.n_dense_stages
+        h = tableau.in_precision(settings.precision).h
+        n_vectors, uses, zero = len(h), nonzero(h), settings.precision(0)
+        solve_stage = tuple(self._stage(rows, s) for s in range(n_all))
+        linear_shared_of, linear_persistent_of = self.child_allocators("linear")
+        allocate_stages, allocate_drift = self.allocator("stages"), self.allocator("drift")
+        allocate_dense, fma, splat = self.allocator("dense"), self.target.fma, self.target.splat
+
+        @self.target.device
+        def prepare_dense(
+            t: Real,
+            dt: Real,
+            y: Vector,
+            rate: Vector,
+            parameters: Vector,
+            drivers: Vector,
+            rate_next: Vector,
+            out: Vector,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> None:
+            stages, drift = allocate_stages(shared, persistent), allocate_drift(shared, persistent)
+            dense = allocate_dense(shared, persistent)
+            linear_shared = linear_shared_of(shared, persistent)
+            linear_persistent = linear_persistent_of(shared, persistent)
+            for s in static(range(first, n_all)):
+                solve_stage[s](
+                    t, dt, y, rate, parameters, drivers, out, stages[s * n : (s + 1) * n], stages, drift, rate,
+                    linear_shared, linear_persistent
+                )  # fmt: skip
+            for v in static(range(n_vectors)):
+                for i in range(n):
+                    total = splat(zero)
+                    for j in static(range(n_all)):
+                        if uses[v][j]:
+                            total = fma(h[v][j], stages[j * n + i], total)
+                    dense[v * n + i] = total
+
+        return prepare_dense
+
+    def _interpolate(self) -> InterpolateFn:
+        """Weigh both ends of the step and the vectors between them, by Horner's rule."""
+        n, one = self.settings.n_states, self.settings.precision(1)
+        assert self.settings.tableau.interpolant is not None
+        top = len(self.settings.tableau.interpolant.h) - 1
+        allocate_dense, fma = self.allocator("dense"), self.target.fma
+
+        @self.target.device
+        def interpolate(
+            theta: Real,
+            dt: Real,
+            y: Vector,
+            rate: Vector,
+            y_next: Vector,
+            rate_next: Vector,
+            out: Vector,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> None:
+            dense, rest = allocate_dense(shared, persistent), one - theta
+            for i in range(n):
+                bend = dense[top * n + i]
+                for v in static(range(top - 1, -1, -1)):
+                    bend = fma(theta, bend, dense[v * n + i])
+                out[i] = fma(theta, fma(rest, bend, y_next[i] - y[i]), y[i])
+
+        return interpolate
