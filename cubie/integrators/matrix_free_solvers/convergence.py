@@ -8,7 +8,8 @@ References
 Hairer & Wanner (1996), Solving ODEs II, Sec. IV.8, eq. 8.10 and 8.11.
 """
 
-from typing import Final, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol, final
 
 import numpy as np
 
@@ -22,17 +23,32 @@ ROUNDINGS: Final = 8
 """No correction need be smaller than so many times the rounding of its state."""
 
 
-class Tolerated(Protocol):
-    """What the settings of every iteration say."""
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IterationSettings:
+    """What shapes the control of an iteration.
 
-    @property
-    def n_states(self) -> int: ...
-    @property
-    def precision(self) -> FloatPrecision: ...
-    @property
-    def share(self) -> float: ...
-    @property
-    def max_iterations(self) -> int: ...
+    Parameters
+    ----------
+    n_measured : how many numbers a correction has.
+    share : the part of the allowed error that the iteration may leave.
+    max_iterations : after so many it has failed.
+    """
+
+    n_measured: int
+    precision: FloatPrecision
+    share: float = 0.02
+    max_iterations: int = 10
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.share <= 1.0:
+            raise ValueError(
+                f"share must be above 0 and at most 1, got {self.share}. Give a part of the allowed error."
+            )
+        if self.max_iterations < 2:
+            raise ValueError(
+                f"max_iterations must be at least 2, got {self.max_iterations}. Two show how fast they converge."
+            )
 
 
 class Iteration(NamedTuple):
@@ -78,9 +94,9 @@ class WeighFn(Protocol):
     def __call__(self, y: Vector, allowed: Vector) -> None: ...
 
 
-def make_weigh(target: Target, settings: Tolerated) -> WeighFn:
+def make_weigh(target: Target, settings: IterationSettings, n_states: int) -> WeighFn:
     """Build the weights of corrections."""
-    n, share = settings.n_states, settings.precision(settings.share)
+    n, share = n_states, settings.precision(settings.share)
     least = settings.precision(ROUNDINGS * (2.0**-23 if settings.precision is np.float32 else 2.0**-52))
     absolute, maximum, reciprocal = target.absolute, target.maximum, target.rough_reciprocal
 
@@ -92,10 +108,10 @@ def make_weigh(target: Target, settings: Tolerated) -> WeighFn:
     return weigh
 
 
-def make_convergence(target: Target, settings: Tolerated) -> Convergence:
+def make_convergence(target: Target, settings: IterationSettings) -> Convergence:
     """Build the control of an iteration whose corrections shrink linearly."""
     precision = settings.precision
-    zero, one, half, mean = precision(0), precision(1), precision(0.5), precision(1 / settings.n_states)
+    zero, one, half, mean = precision(0), precision(1), precision(0.5), precision(1 / settings.n_measured)
     last, unknown, floor, huge = precision(settings.max_iterations - 1), precision(1e4), precision(-64), precision(1e30)
     tiny, least = precision(1e-6), precision(LEAST_SPEED)
     failed = np.int32(Status.newton_failed)

@@ -19,7 +19,7 @@ from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank,
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, buffer
 from cubie.integrators.algorithms.base_algorithm_step import ResetStepFn
-from cubie.integrators.matrix_free_solvers.convergence import WeighFn, make_convergence, make_weigh
+from cubie.integrators.matrix_free_solvers.convergence import IterationSettings, WeighFn, make_convergence, make_weigh
 from cubie.integrators.matrix_free_solvers.linear_functions import FactorFn, LinearFactory, LinearizeFn, SolveFn
 from cubie.odesystems.rate_function import RateFunction
 
@@ -27,28 +27,22 @@ from cubie.odesystems.rate_function import RateFunction
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewtonSettings:
-    """What shapes the device code of Newton's method.
-
-    Parameters
-    ----------
-    share : the part of the allowed error that the iteration may leave.
-    max_iterations : after so many it has failed.
-    """
+    """What shapes the device code of Newton's method; `IterationSettings` tells the last two."""
 
     n_states: int
     precision: FloatPrecision
     share: float = 0.02
     max_iterations: int = 10
 
-    def __post_init__(self) -> None:
-        if not 0.0 < self.share <= 1.0:
-            raise ValueError(
-                f"share must be above 0 and at most 1, got {self.share}. Give a part of the allowed error."
-            )
-        if self.max_iterations < 2:
-            raise ValueError(
-                f"max_iterations must be at least 2, got {self.max_iterations}. Two show how fast they converge."
-            )
+    @property
+    def iteration(self) -> IterationSettings:
+        """Settings of its control."""
+        return IterationSettings(
+            n_measured=self.n_states,
+            precision=self.precision,
+            share=self.share,
+            max_iterations=self.max_iterations,
+        )
 
 
 class NewtonChanges(TypedDict, total=False):
@@ -142,7 +136,7 @@ class NewtonKrylov(CUDAFactory[NewtonSettings, NewtonFunctions]):
             return solve_below(b, weights, linear_shared(shared, persistent), linear_persistent(shared, persistent))
 
         return NewtonFunctions(
-            make_weigh(self.target, self.settings),
+            make_weigh(self.target, self.settings.iteration, self.settings.n_states),
             linearize,
             factor,
             self._solve_stage(solve_linear),
@@ -163,7 +157,7 @@ class NewtonKrylov(CUDAFactory[NewtonSettings, NewtonFunctions]):
     def _solve_stage(self, solve_linear: SolveFn) -> SolveStageFn:
         n, zero = self.settings.n_states, self.settings.precision(0)
         rate_of, allocate_speed = self.rate.device_function, self.allocator("speed")
-        begin, judge, end = make_convergence(self.target, self.settings)
+        begin, judge, end = make_convergence(self.target, self.settings.iteration)
         fma, select, splat, any_run = self.target.fma, self.target.select, self.target.splat, self.target.any_run
 
         @self.target.device

@@ -1,0 +1,463 @@
+"""Fully implicit Runge-Kutta methods: one body for every tableau.
+
+All stages are solved at once, in the coordinates w of `firk_weights`, in which Newton's systems are one real system for
+each real eigenvalue and a complex one for each pair, all with the Jacobian of the start of the step. The iteration
+starts from the last step's collocation polynomial; a step that is tried again, from that of the failed attempt.
+
+References
+----------
+Hairer & Wanner (1996), Solving ODEs II, Sec. IV.8.
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol, TypedDict, final
+
+import numpy as np
+from typing_extensions import Unpack, override
+
+from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
+from cubie.buffer_registry import BufferEntry
+from cubie.cuda_factory import buffer
+from cubie.integrators.algorithms.base_algorithm_step import (
+    InterpolateFn,
+    ResetStepFn,
+    StepFn,
+    StepFunctions,
+)
+from cubie.integrators.algorithms.block_form import BlockForm
+from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
+from cubie.integrators.algorithms.filtered_estimate import FilteredEstimate
+from cubie.integrators.algorithms.firk_weights import FirkWeights, analysed, firk_weights
+from cubie.integrators.algorithms.hermite import cubic_hermite
+from cubie.integrators.algorithms.ode_implicitstep import ImplicitStep
+from cubie.integrators.algorithms.rounded_tableau import nearest, nonzero
+from cubie.integrators.matrix_free_solvers.convergence import IterationSettings, make_convergence, make_weigh
+from cubie.integrators.matrix_free_solvers.stage_systems import StageSystems, StageSystemsSettings
+from cubie.odesystems.ode_system import ODESystem
+from cubie.odesystems.rate_function import RateFunction
+from cubie.targets.unroll import static
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirkSettings:
+    """What shapes the device code of a fully implicit method.
+
+    Raises
+    ------
+    TableauError: if its stages can't be decoupled.
+    """
+
+    tableau: ButcherTableau
+    system: ODESystem
+    precision: FloatPrecision
+    estimates_error: bool = True
+
+    def __post_init__(self) -> None:
+        analysed(self.tableau)
+
+    @property
+    def n_states(self) -> int:
+        """Number of states."""
+        return self.system.n_states
+
+    @property
+    def form(self) -> BlockForm:
+        """The coordinates in which stages decouple."""
+        return analysed(self.tableau)[0]
+
+    @property
+    def estimate(self) -> FilteredEstimate:
+        """The error estimate."""
+        return analysed(self.tableau)[1]
+
+    @property
+    def n_real(self) -> int:
+        """How many real systems the stages have."""
+        return len(self.form.real_eigenvalues)
+
+    @property
+    def error_order(self) -> int:
+        """The p of an error estimate that shrinks as ``dt**(p + 1)``."""
+        return self.estimate.order
+
+    @property
+    def n_errors(self) -> int:
+        """How many error vectors a step writes."""
+        return int(self.estimates_error)
+
+    @property
+    def weights(self) -> FirkWeights:
+        """The method's numbers, rounded."""
+        return firk_weights(self.tableau, self.precision)
+
+    @property
+    def systems(self) -> StageSystemsSettings:
+        """Settings of the linear systems."""
+        gammas = tuple(1 / value for value in self.form.real_eigenvalues)
+        pairs = [(re, im, re * re + im * im) for re, im in self.form.complex_eigenvalues]
+        return StageSystemsSettings(
+            system=self.system,
+            precision=self.precision,
+            scales=nearest(gammas or (self.estimate.gamma,) * self.estimates_error, self.precision),
+            pair_scales=tuple(nearest((re / size, -im / size), self.precision) for re, im, size in pairs),
+            n_real=self.n_real,
+        )
+
+    @property
+    def iteration(self) -> IterationSettings:
+        """Settings of the control of Newton's iteration."""
+        return IterationSettings(n_measured=self.tableau.n_stages * self.n_states, precision=self.precision)
+
+
+class FirkChanges(TypedDict, total=False):
+    """Settings of a fully implicit method that can be changed."""
+
+    tableau: ButcherTableau
+    estimates_error: bool
+    system: ODESystem
+    precision: FloatPrecision
+
+
+class Work(NamedTuple):
+    """The working arrays of a step: `w` stage by stage, and as many corrections, which begin as the stages' rates."""
+
+    w: Vector
+    corrections: Vector
+    column: Vector
+    prediction: Vector
+    history: Vector
+
+
+class PredictFn(Protocol):
+    """Turn the w of the last attempt into a guess of this one's."""
+
+    def __call__(self, t: Real, dt: Real, work: Work) -> None: ...
+
+
+class LoadFn(Protocol):
+    """Write what is missing in the stages' equations to the corrections; `state` is scratch."""
+
+    def __call__(
+        self, t: Real, dt: Real, y: Vector, parameters: Vector, drivers: Vector, state: Vector, work: Work
+    ) -> None: ...
+
+
+class FinishFn(Protocol):
+    """Write the state and the rate at the end, and the error in place of the weights; answer the filter's status."""
+
+    def __call__(
+        self,
+        t: Real,
+        dt: Real,
+        y: Vector,
+        rate: Vector,
+        parameters: Vector,
+        drivers: Vector,
+        y_next: Vector,
+        rate_next: Vector,
+        error: Vector,
+        work: Work,
+        shared: SharedBank,
+        persistent: PersistentBank,
+    ) -> StatusBits: ...
+
+
+@final
+class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
+    """Steps of one fully implicit Runge-Kutta tableau."""
+
+    def __init__(self, settings: FirkSettings, rate: RateFunction) -> None:
+        super().__init__(settings, rate)
+        self.systems = self.adopt("systems", StageSystems(settings.systems, target=rate.target))
+
+    def update(self, **changes: Unpack[FirkChanges]) -> None:
+        """Replace some settings."""
+        self.configure_step(replace(self.settings, **changes))
+
+    def configure_step(self, settings: FirkSettings) -> None:
+        """Go by `settings`, the linear systems too, which may be other ones."""
+        systems = settings.systems
+        self.configure(settings)
+        if systems.shape == self.systems.settings.shape:
+            self.systems.configure_systems(systems)
+        else:
+            self.systems = self.adopt("systems", StageSystems(systems, target=self.target))
+
+    @staticmethod
+    @override
+    def buffers(settings: FirkSettings) -> tuple[BufferEntry, ...]:
+        """What stays for dense output and for the next guess: w, and when and how long the step was; then scratch."""
+        n, s, precision = settings.n_states, settings.tableau.n_stages, settings.precision
+        return (
+            buffer("increments", s * n, precision, persistent=True),
+            buffer("history", 3, precision, persistent=True),
+            buffer("corrections", s * n, precision),
+            buffer("column", s, precision),
+            buffer("prediction", s * s, precision),
+        )
+
+    @property
+    @override
+    def order(self) -> int:
+        return self.settings.tableau.order
+
+    @property
+    @override
+    def error_order(self) -> int | None:
+        return self.settings.error_order
+
+    @property
+    @override
+    def n_errors(self) -> int:
+        return self.settings.n_errors
+
+    @property
+    @override
+    def n_stages(self) -> int:
+        return self.settings.tableau.n_stages
+
+    @override
+    def build(self) -> StepFunctions:
+        dense = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
+        interpolate = dense.interpolate if self.settings.tableau.interpolant is None else self._interpolate()
+        return StepFunctions(self._step(), dense.prepare_dense, interpolate, self._reset())
+
+    def _reset(self) -> ResetStepFn:
+        size, precision = self.settings.tableau.n_stages * self.settings.n_states, self.settings.precision
+        zero, one = precision(0), precision(1)
+        allocate_w, allocate_history = self.allocator("increments"), self.allocator("history")
+        select = self.target.select
+
+        @self.target.device
+        def reset(mask: Mask, shared: SharedBank, persistent: PersistentBank) -> None:
+            w, history = allocate_w(shared, persistent), allocate_history(shared, persistent)
+            for i in range(size):
+                w[i] = select(mask, zero, w[i])
+            history[0] = select(mask, one, history[0])
+            history[1] = select(mask, zero, history[1])
+            history[2] = select(mask, one, history[2])
+
+        return reset
+
+    def _predict(self) -> PredictFn:
+        n, s, weights = self.settings.n_states, self.settings.tableau.n_stages, self.settings.weights
+        c, polynomials, inverse, one = (
+            weights.c,
+            weights.polynomials,
+            weights.stages_inverse,
+            self.settings.precision(1),
+        )
+        zero, half = self.settings.precision(0), self.settings.precision(0.5)
+        fma, select, splat, absolute = self.target.fma, self.target.select, self.target.splat, self.target.absolute
+
+        @self.target.device
+        def predict(t: Real, dt: Real, work: Work) -> None:
+            history, ratio = work.history, dt / work.history[2]
+            begin = select(absolute(t - history[1]) > half * absolute(history[2]), splat(one), splat(zero))
+            for m in static(range(s)):
+                start = polynomials[m][s - 1] * begin
+                for d in static(range(s - 2, -1, -1)):
+                    start = fma(start, begin, polynomials[m][d] * begin)
+                for i in static(range(s)):
+                    theta = fma(c[i], ratio, begin)
+                    value = polynomials[m][s - 1] * theta
+                    for d in static(range(s - 2, -1, -1)):
+                        value = fma(value, theta, polynomials[m][d] * theta)
+                    work.prediction[i * s + m] = value - start
+            for k in range(n):
+                for i in static(range(s)):
+                    increment = work.prediction[i * s] * work.w[k]
+                    for m in static(range(1, s)):
+                        increment = fma(work.prediction[i * s + m], work.w[m * n + k], increment)
+                    work.column[i] = increment
+                for m in static(range(s)):
+                    guess = inverse[m][0] * work.column[0]
+                    for i in static(range(1, s)):
+                        guess = fma(inverse[m][i], work.column[i], guess)
+                    work.w[m * n + k] = guess
+            history[1], history[2] = t, dt
+
+        return predict
+
+    def _load(self) -> LoadFn:
+        """The stages' equations in w, multiplied by dt times the inverse of the block matrix."""
+        settings, weights = self.settings, self.settings.weights
+        n, s, n_real = settings.n_states, settings.tableau.n_stages, settings.n_real
+        c, stages, inverse, uses = weights.c, weights.stages, weights.stages_inverse, nonzero(weights.stages)
+        scales, pair_scales = settings.systems.scales, settings.systems.pair_scales
+        n_pairs, rate_of, fma = len(pair_scales), self.rate.device_function, self.target.fma
+
+        @self.target.device
+        def load(t: Real, dt: Real, y: Vector, parameters: Vector, drivers: Vector, state: Vector, work: Work) -> None:
+            w, missing, column = work.w, work.corrections, work.column
+            for i in static(range(s)):
+                for k in range(n):
+                    argument = y[k]
+                    for m in static(range(s)):
+                        if uses[i][m]:
+                            argument = fma(stages[i][m], w[m * n + k], argument)
+                    state[k] = argument
+                rate_of(fma(c[i], dt, t), state, parameters, drivers, missing[i * n : (i + 1) * n])
+            for k in range(n):
+                for m in static(range(s)):
+                    total = inverse[m][0] * missing[k]
+                    for i in static(range(1, s)):
+                        total = fma(inverse[m][i], missing[i * n + k], total)
+                    column[m] = dt * total
+                for m in static(range(n_real)):
+                    missing[m * n + k] = fma(scales[m], column[m], -w[m * n + k])
+                for p in static(range(n_pairs)):
+                    re, im = column[n_real + 2 * p], column[n_real + 2 * p + 1]
+                    real = fma(-pair_scales[p][1], im, -w[(n_real + 2 * p) * n + k])
+                    imaginary = fma(pair_scales[p][1], re, -w[(n_real + 2 * p + 1) * n + k])
+                    missing[(n_real + 2 * p) * n + k] = fma(pair_scales[p][0], re, real)
+                    missing[(n_real + 2 * p + 1) * n + k] = fma(pair_scales[p][0], im, imaginary)
+
+        return load
+
+    def _finish(self) -> FinishFn:
+        settings, weights, precision = self.settings, self.settings.weights, self.settings.precision
+        n, s, n_errors = settings.n_states, settings.tableau.n_stages, settings.n_errors
+        ends_with, (end, end_rate, error_of) = (
+            nonzero((weights.end,))[0],
+            (weights.end, weights.end_rate, weights.error),
+        )
+        is_stiffly_accurate, one, ok = settings.tableau.is_stiffly_accurate, precision(1), np.int32(0)
+        rate_weight = precision(float(settings.estimate.rate_weight))
+        filter_error, (below, kept) = self.systems.device_function.filter, self.child_allocators("systems")
+        rate_of, fma, splat = self.rate.device_function, self.target.fma, self.target.splat
+
+        @self.target.device
+        def finish(
+            t: Real,
+            dt: Real,
+            y: Vector,
+            rate: Vector,
+            parameters: Vector,
+            drivers: Vector,
+            y_next: Vector,
+            rate_next: Vector,
+            error: Vector,
+            work: Work,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> StatusBits:
+            w, load, per_dt, status = work.w, work.corrections, one / dt, splat(ok)
+            for k in range(n):
+                state, slope = y[k], end_rate[0] * w[k]
+                for m in static(range(s)):
+                    if ends_with[m]:
+                        state = fma(end[m], w[m * n + k], state)
+                    if m > 0:
+                        slope = fma(end_rate[m], w[m * n + k], slope)
+                y_next[k] = state
+                rate_next[k] = per_dt * slope
+            if not is_stiffly_accurate:
+                rate_of(t + dt, y_next, parameters, drivers, rate_next)
+            if n_errors > 0:
+                for k in range(n):
+                    difference = dt * (rate_weight * rate[k])
+                    for m in static(range(s)):
+                        difference = fma(error_of[m], w[m * n + k], difference)
+                    load[k] = difference
+                status = filter_error(load[0:n], error, below(shared, persistent), kept(shared, persistent))
+                for k in range(n):
+                    error[k] = load[k]
+            return status
+
+        return finish
+
+    def _step(self) -> StepFn:
+        size, zero = self.settings.tableau.n_stages * self.settings.n_states, self.settings.precision(0)
+        n, weigh = self.settings.n_states, make_weigh(self.target, self.settings.iteration, self.settings.n_states)
+        begin, judge, end = make_convergence(self.target, self.settings.iteration)
+        (prepare, solve, _), (below, kept) = self.systems.device_function, self.child_allocators("systems")
+        predict, load, finish = self._predict(), self._load(), self._finish()
+        allocate_w, allocate_history = self.allocator("increments"), self.allocator("history")
+        allocate_corrections, allocate_column = self.allocator("corrections"), self.allocator("column")
+        allocate_prediction = self.allocator("prediction")
+        fma, select, splat, any_run = self.target.fma, self.target.select, self.target.splat, self.target.any_run
+
+        @self.target.device
+        def step(
+            t: Real,
+            dt: Real,
+            y: Vector,
+            rate: Vector,
+            parameters: Vector,
+            drivers: Vector,
+            y_next: Vector,
+            rate_next: Vector,
+            error: Vector,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> StatusBits:
+            work = Work(
+                allocate_w(shared, persistent),
+                allocate_corrections(shared, persistent),
+                allocate_column(shared, persistent),
+                allocate_prediction(shared, persistent),
+                allocate_history(shared, persistent),
+            )
+            weigh(y, error)
+            predict(t, dt, work)
+            status = prepare(t, dt, y, parameters, drivers, below(shared, persistent), kept(shared, persistent))
+            at = begin(status, work.history[0])
+            while any_run(at.active):
+                load(t, dt, y, parameters, drivers, y_next, work)
+                answer = solve(work.corrections, error, below(shared, persistent), kept(shared, persistent))
+                total, active = splat(zero), at.active
+                for m in range(0, size, n):
+                    for k in range(n):
+                        ratio = work.corrections[m + k] * error[k]
+                        total = fma(ratio, ratio, total)
+                at = judge(at, total, answer)
+                for i in range(size):
+                    work.w[i] = select(active, fma(at.damping, work.corrections[i], work.w[i]), work.w[i])
+            work.history[0] = end(at)
+            answer = finish(t, dt, y, rate, parameters, drivers, y_next, rate_next, error, work, shared, persistent)
+            status = select(at.status > 0, at.status, answer)
+            for i in range(size):
+                work.w[i] = select(status > 0, zero, work.w[i])
+            return status
+
+        return step
+
+    def _interpolate(self) -> InterpolateFn:
+        """Sum w by weights that are Chebyshev series in theta (Clenshaw's recurrence)."""
+        n, s, weights, precision = (
+            self.settings.n_states,
+            self.settings.tableau.n_stages,
+            self.settings.weights.dense,
+            self.settings.precision,
+        )
+        top, zero, one, two = len(weights[0]) - 1, precision(0), precision(1), precision(2)
+        allocate_w, fma, splat = self.allocator("increments"), self.target.fma, self.target.splat
+
+        @self.target.device
+        def interpolate(
+            theta: Real,
+            dt: Real,
+            y: Vector,
+            rate: Vector,
+            y_next: Vector,
+            rate_next: Vector,
+            out: Vector,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> None:
+            w = allocate_w(shared, persistent)
+            x = fma(two, theta, -one)
+            doubled = x + x
+            for k in range(n):
+                out[k] = y[k]
+            for m in static(range(s)):
+                before, last = splat(zero), splat(weights[m][top])
+                for d in static(range(top - 1, 0, -1)):
+                    before, last = last, fma(doubled, last, weights[m][d] - before)
+                weight = theta * fma(x, last, weights[m][0] - before)
+                for k in range(n):
+                    out[k] = fma(weight, w[m * n + k], out[k])
+
+        return interpolate
