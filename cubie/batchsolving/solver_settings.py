@@ -13,7 +13,7 @@ from cubie.batchsolving.batch_solver_kernel import StepLimits
 from cubie.batchsolving.sweep import Sweep
 from cubie.batchsolving.tolerances import ToleranceLike
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
-from cubie.integrators.algorithms.methods import METHODS, Method, find_method
+from cubie.integrators.algorithms.methods import METHODS, Method, error_order, find_method
 from cubie.integrators.algorithms.rosenbrock_tableau import RosenbrockTableau
 from cubie.integrators.step_control.gain_laws import GAIN_LAWS, GainLaw, find_gain_law
 from cubie.targets.devices import Device, find_device
@@ -110,8 +110,6 @@ def checked(settings: SolverSettings) -> CheckedSettings:
             f"method must be a name or a ButcherTableau, got {settings.method!r}. cubie.methods() lists the names."
         )
     tableau = find_method(settings.method) if isinstance(settings.method, str) else settings.method
-    if isinstance(tableau, ButcherTableau):
-        tableau.require_explicit()
     law = _control(settings, tableau)
     return CheckedSettings(
         tableau=tableau,
@@ -134,13 +132,14 @@ def _precision(name: str) -> FloatPrecision:
 
 def _control(settings: SolverSettings, tableau: Method) -> GainLaw:
     """Return the controller: by default the usual one, and fixed steps for a method without an error estimate."""
+    estimates_error = error_order(tableau) is not None
     if isinstance(settings.controller, GainLaw):
         law = settings.controller
     elif settings.controller is None:
-        law = GAIN_LAWS[DEFAULT_CONTROLLER if tableau.is_adaptive else "fixed"]
+        law = GAIN_LAWS[DEFAULT_CONTROLLER if estimates_error else "fixed"]
     else:
         law = find_gain_law(settings.controller)
-    if law.is_adaptive and not tableau.is_adaptive:
+    if law.is_adaptive and not estimates_error:
         raise ValueError(
             f"controller '{law.name}' must have an error to go by, got '{tableau.name}', which estimates none. "
             "Use controller='fixed' with first_step, or an adaptive method."

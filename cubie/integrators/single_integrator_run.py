@@ -8,7 +8,15 @@ from typing_extensions import override
 from cubie._types import FloatPrecision
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory
-from cubie.integrators.algorithms.methods import Method, StepSettings, configured, make_step, step_settings
+from cubie.integrators.algorithms.methods import (
+    Method,
+    StepSettings,
+    configured,
+    error_order,
+    make_step,
+    step_settings,
+    weighs_errors,
+)
 from cubie.integrators.loops.ode_loop import IVPLoop
 from cubie.integrators.loops.ode_loop_config import LoopSettings
 from cubie.integrators.step_control.controller import ControllerSettings, StepController
@@ -35,7 +43,7 @@ class RunSettings:
     @property
     def error_order(self) -> int:
         """The p of an error that shrinks as ``dt**(p + 1)``; the method's order where it has no estimate."""
-        return self.method.error_order or self.method.order
+        return error_order(self.method) or self.method.order
 
     @property
     def output(self) -> OutputSettings:
@@ -58,6 +66,7 @@ class RunSettings:
     @property
     def loop(self) -> LoopSettings:
         """Settings of the loop."""
+        step = self.step
         return LoopSettings(
             n_states=self.system.n_states,
             n_parameters=self.system.n_parameters,
@@ -65,8 +74,9 @@ class RunSettings:
             adaptive=self.controller.is_adaptive,
             dense=self.dense,
             scalar_tolerances=self.scalar_tolerances,
-            n_errors=self.step.n_errors,
+            n_errors=step.n_errors,
             error_order=self.error_order,
+            weighs_errors=weighs_errors(step),
         )
 
 

@@ -55,7 +55,6 @@ def analysed(tableau: ButcherTableau) -> tuple[BlockForm, FilteredEstimate]:
     return form, filtered_estimate(tableau, form)
 
 
-@cache
 def firk_weights(tableau: ButcherTableau, precision: FloatPrecision) -> FirkWeights:
     """Work out the weights of a method."""
     form, estimate = analysed(tableau)

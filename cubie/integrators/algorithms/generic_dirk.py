@@ -30,8 +30,9 @@ from cubie.integrators.algorithms.ode_implicitstep import ImplicitStep
 from cubie.integrators.algorithms.rounded_tableau import nearest, nonzero
 from cubie.integrators.algorithms.stability import limit_at_infinity
 from cubie.integrators.algorithms.stage_prediction import rate_predictions
-from cubie.integrators.matrix_free_solvers.linear_functions import LinearFactory
+from cubie.integrators.matrix_free_solvers.linear_solver import LinearSettings, LinearSolver
 from cubie.integrators.matrix_free_solvers.newton_krylov import NewtonKrylov, NewtonSettings
+from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.rate_function import RateFunction
 from cubie.targets.unroll import expression, static
 
@@ -42,12 +43,17 @@ class DirkSettings:
     """What shapes the device code of a diagonally implicit method."""
 
     tableau: ButcherTableau
-    n_states: int
+    system: ODESystem
     precision: FloatPrecision
     estimates_error: bool = True
 
     def __post_init__(self) -> None:
         require_diagonal(self.tableau)
+
+    @property
+    def n_states(self) -> int:
+        """Number of states."""
+        return self.system.n_states
 
     @property
     def first(self) -> int:
@@ -80,13 +86,16 @@ class DirkSettings:
         """Settings of Newton's method."""
         return NewtonSettings(n_states=self.n_states, precision=self.precision)
 
+    @property
+    def linear(self) -> LinearSettings:
+        """Settings of the linear solver."""
+        return LinearSettings(system=self.system, precision=self.precision)
+
 
 class DirkChanges(TypedDict, total=False):
     """Settings of a diagonally implicit method that can be changed."""
 
     tableau: ButcherTableau
-    n_states: int
-    precision: FloatPrecision
     estimates_error: bool
 
 
@@ -116,14 +125,20 @@ class StageRateFn(Protocol):
 class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
     """Steps of one diagonally implicit Runge-Kutta tableau."""
 
-    def __init__(self, settings: DirkSettings, rate: RateFunction, linear: LinearFactory) -> None:
+    def __init__(self, settings: DirkSettings, rate: RateFunction) -> None:
         super().__init__(settings, rate)
-        self.newton = self.adopt("newton", NewtonKrylov(settings.newton, rate, linear))
+        self.linear = LinearSolver(settings.linear, target=rate.target)
+        self.newton = self.adopt("newton", NewtonKrylov(settings.newton, rate, self.linear))
 
     def update(self, **changes: Unpack[DirkChanges]) -> None:
         """Replace some settings."""
         self._update(changes)
-        self.newton.configure(self.settings.newton)
+
+    def configure_step(self, settings: DirkSettings) -> None:
+        """Go by `settings`, Newton's method and its linear solver too."""
+        self.linear.configure_system(settings.linear)
+        self.newton.configure(settings.newton)
+        self.configure(settings)
 
     @staticmethod
     @override

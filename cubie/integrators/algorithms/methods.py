@@ -6,8 +6,13 @@ from typing import Final, TypeAlias
 
 from cubie._types import FloatPrecision
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, find_row
+from cubie.integrators.algorithms.firk_weights import analysed
+from cubie.integrators.algorithms.generic_dirk import DiagonallyImplicitRungeKutta, DirkSettings, is_diagonal
+from cubie.integrators.algorithms.generic_dirk_tableaus import DIRK_TABLEAUS
 from cubie.integrators.algorithms.generic_erk import ErkSettings, ExplicitRungeKutta
 from cubie.integrators.algorithms.generic_erk_tableaus import ERK_TABLEAUS
+from cubie.integrators.algorithms.generic_firk import FirkSettings, FullyImplicitRungeKutta
+from cubie.integrators.algorithms.generic_firk_tableaus import FIRK_TABLEAUS
 from cubie.integrators.algorithms.generic_rosenbrock_w import RosenbrockSettings, RosenbrockW
 from cubie.integrators.algorithms.generic_rosenbrock_w_tableaus import ROSENBROCK_TABLEAUS
 from cubie.integrators.algorithms.rosenbrock_tableau import RosenbrockTableau
@@ -15,10 +20,12 @@ from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.rate_function import RateFunction
 
 Method: TypeAlias = ButcherTableau | RosenbrockTableau
-StepSettings: TypeAlias = ErkSettings | RosenbrockSettings
-Step: TypeAlias = ExplicitRungeKutta | RosenbrockW
+StepSettings: TypeAlias = ErkSettings | RosenbrockSettings | DirkSettings | FirkSettings
+Step: TypeAlias = ExplicitRungeKutta | RosenbrockW | DiagonallyImplicitRungeKutta | FullyImplicitRungeKutta
 
-METHODS: Final[Mapping[str, Method]] = MappingProxyType({**ERK_TABLEAUS, **ROSENBROCK_TABLEAUS})
+METHODS: Final[Mapping[str, Method]] = MappingProxyType(
+    {**ERK_TABLEAUS, **ROSENBROCK_TABLEAUS, **DIRK_TABLEAUS, **FIRK_TABLEAUS}
+)
 
 
 def find_method(name: str) -> Method:
@@ -29,6 +36,23 @@ def find_method(name: str) -> Method:
     UnknownMethodError: it offers the nearest name.
     """
     return find_row(name, METHODS.values())
+
+
+def is_fully_implicit(method: Method) -> bool:
+    """Tell whether all stages of a method have to be solved at once."""
+    return isinstance(method, ButcherTableau) and not (method.is_explicit or is_diagonal(method))
+
+
+def error_order(method: Method) -> int | None:
+    """Return the p of an error estimate that shrinks as ``dt**(p + 1)``; None where there is none.
+
+    Raises
+    ------
+    TableauError: if no family steps the method.
+    """
+    if isinstance(method, ButcherTableau) and is_fully_implicit(method):
+        return analysed(method)[1].order
+    return method.error_order
 
 
 def step_settings(
@@ -42,19 +66,38 @@ def step_settings(
     """
     if isinstance(method, RosenbrockTableau):
         return RosenbrockSettings(tableau=method, system=system, precision=precision, estimates_error=estimates_error)
+    if is_fully_implicit(method):
+        return FirkSettings(tableau=method, system=system, precision=precision, estimates_error=estimates_error)
+    if is_diagonal(method):
+        return DirkSettings(tableau=method, system=system, precision=precision, estimates_error=estimates_error)
     return ErkSettings(tableau=method, n_states=system.n_states, precision=precision, estimates_error=estimates_error)
+
+
+def weighs_errors(settings: StepSettings) -> bool:
+    """Tell whether a method's steps want to know what error the tolerances allow."""
+    return isinstance(settings, DirkSettings | FirkSettings)
 
 
 def make_step(settings: StepSettings, rate: RateFunction) -> Step:
     """Make the factory of a method's steps."""
     if isinstance(settings, RosenbrockSettings):
         return RosenbrockW(settings, rate)
+    if isinstance(settings, FirkSettings):
+        return FullyImplicitRungeKutta(settings, rate)
+    if isinstance(settings, DirkSettings):
+        return DiagonallyImplicitRungeKutta(settings, rate)
     return ExplicitRungeKutta(settings, rate)
 
 
 def configured(step: Step, settings: StepSettings) -> bool:
     """Let a factory go by other settings, if they are its family's; tell whether they are."""
     if isinstance(step, RosenbrockW) and isinstance(settings, RosenbrockSettings):
+        step.configure_step(settings)
+        return True
+    if isinstance(step, FullyImplicitRungeKutta) and isinstance(settings, FirkSettings):
+        step.configure_step(settings)
+        return True
+    if isinstance(step, DiagonallyImplicitRungeKutta) and isinstance(settings, DirkSettings):
         step.configure_step(settings)
         return True
     if isinstance(step, ExplicitRungeKutta) and isinstance(settings, ErkSettings):
