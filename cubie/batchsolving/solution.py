@@ -22,6 +22,10 @@ RUNS_NAMED: Final = 5
 """How many failed runs an error lists."""
 
 
+def _no_runs() -> npt.NDArray[np.int64]:
+    return np.zeros(0, dtype=np.int64)
+
+
 class IntegrationError(ValueError):
     """Some runs of a batch failed; their numbers are in `runs`."""
 
@@ -81,6 +85,9 @@ class Solution:
     """What was swept, shape (n_runs,) each; the initial values of x are named ``"x(t0)"``."""
     method: str
     device: str
+    retried: npt.NDArray[np.int64] = field(default_factory=_no_runs)
+    """Numbers of the runs that `method` could not finish, and that are `retry_method`'s (see ``method="auto"``)."""
+    retry_method: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds by phase."""
 
@@ -210,7 +217,7 @@ class Solution:
             *(f"  swept   {name}: {swept.min():g} to {swept.max():g}" for name, swept in self.coordinates.items()),
             f"  status  {ended}",
             f"  steps   {least:,} to {most:,} a run (mean {mean:,.1f}), {stats.n_rejected:,} rejected in all",
-            f"  method  {self.method} on {self.device}",
+            f"  method  {self.method} on {self.device}{self._retried_text()}",
         ]
         if self.timings:
             lines.append("  time    " + ", ".join(f"{name} {seconds:.3g} s" for name, seconds in self.timings.items()))
@@ -219,6 +226,10 @@ class Solution:
     def _counts(self) -> dict[Status, int]:
         counts = np.bincount(self.status, minlength=len(Status))
         return {status: int(counts[status]) for status in Status if counts[status]}
+
+    def _retried_text(self) -> str:
+        n = self.retried.size
+        return f"; {self.retry_method} for {n:,} runs that it could not finish" if n else ""
 
     def _inputs(self, index: int) -> dict[str, float]:
         return {name: float(swept[index]) for name, swept in self.coordinates.items()}

@@ -2,17 +2,19 @@
 
 import time
 from collections.abc import Mapping
-from typing import Final, final
+from dataclasses import replace
+from typing import Final, NamedTuple, final
 
 from typing_extensions import Unpack, override
 
 from cubie.batchsolving.arrays import InputsLike
-from cubie.batchsolving.batch_solver_kernel import BatchSolverKernel
+from cubie.batchsolving.auto_method import NOBODY, Integration, Tell, integrate_as_suits
+from cubie.batchsolving.batch_solver_kernel import BatchResult, BatchSolverKernel
 from cubie.batchsolving.progress import progress_bar
-from cubie.batchsolving.schedule import make_schedule
+from cubie.batchsolving.schedule import Schedule, make_schedule
 from cubie.batchsolving.solution import Solution
 from cubie.batchsolving.solver_settings import SolverOptions, SolverSettings, Times, changed, checked
-from cubie.batchsolving.sweep import make_inputs
+from cubie.batchsolving.sweep import Inputs, make_inputs
 from cubie.batchsolving.system_interface import SystemInterface
 from cubie.batchsolving.tolerances import make_tolerances
 from cubie.buffer_registry import buffer_registry
@@ -21,6 +23,15 @@ from cubie.integrators.single_integrator_run import RunSettings
 from cubie.odesystems.create import Equations, create_ode_system
 from cubie.odesystems.ode_system import ODESystem
 from cubie.targets.devices import Device, lane_width, make_target
+
+
+class KernelKey(NamedTuple):
+    """What a solver has a kernel of its own for."""
+
+    stiff: bool
+    """For the other method that ``method="auto"`` may take."""
+    dense: bool
+    scalar_tolerances: bool
 
 
 @final
@@ -47,7 +58,7 @@ class Solver:
             )
         self.system: Final = system
         self._interface: Final = SystemInterface(system)
-        self._kernels: dict[tuple[bool, bool], BatchSolverKernel] = {}
+        self._kernels: dict[KernelKey, BatchSolverKernel] = {}
         self._n_dropped = 0
         self._go_by(changed(SolverSettings(), settings))
 
@@ -78,16 +89,17 @@ class Solver:
         before, width, poison = self._meant, self.lanes, self._settings.poison
         self._go_by(changed(self._settings, changes))
         now = self._meant
-        if (before.device, before.buffers, width, poison) != (
+        if (before.device, before.buffers, before.stiff_method, width, poison) != (
             now.device,
             now.buffers,
+            now.stiff_method,
             self.lanes,
             self._settings.poison,
         ):
             self._n_dropped = self.n_compilations
             self._kernels.clear()
-        for (dense, scalar), kernel in self._kernels.items():
-            kernel.configure_run(self._run_settings(dense=dense, scalar_tolerances=scalar))
+        for key, kernel in self._kernels.items():
+            kernel.configure_run(self._run_settings(key))
 
     def compile(self, *, dense: bool = False) -> None:
         """Build the kernel now, for saves at the ends of the span only, or `dense` for saves between them."""
@@ -117,8 +129,9 @@ class Solver:
         kernel.compile()
         solving = time.perf_counter()
         with progress_bar(inputs.n_runs, self.system.name, shown=progress) as tell:
-            result = kernel.solve(inputs, schedule, self._tolerances, self._meant.limits, tell)
+            integration = self._integrate(inputs, schedule, tell)
         end = time.perf_counter()
+        result, stiff_method = integration.result, self._meant.stiff_method
         return Solution(
             system=self.system.name,
             t=schedule.save_times,
@@ -129,7 +142,9 @@ class Solver:
             n_steps=result.counts[1],
             n_rejected=result.counts[2],
             coordinates=inputs.coordinates,
-            method=self._meant.tableau.name,
+            method=((integration.stiffly and stiff_method) or self._meant.tableau).name,
+            retried=integration.retried,
+            retry_method=stiff_method.name if integration.retried.size and stiff_method else "",
             device=self._meant.device.name,
             timings={
                 "total": end - begin,
@@ -156,21 +171,33 @@ class Solver:
         tolerances = make_tolerances(settings.rtol, settings.atol, self.system.states, meant.precision)
         self._settings, self._meant, self._saved, self._tolerances = settings, meant, saved, tolerances
 
-    def _run_settings(self, *, dense: bool, scalar_tolerances: bool) -> RunSettings:
+    def _integrate(self, inputs: Inputs, schedule: Schedule, tell: Tell) -> Integration:
+        """Integrate by the method that was named, or by whichever suits."""
+        limits, tolerances = self._meant.limits, self._tolerances
+
+        def integrate(some: Inputs, *, stiffly: bool, max_steps: int, tell: Tell = None) -> BatchResult:
+            kernel = self._kernel(dense=schedule.dense, stiff=stiffly)
+            return kernel.solve(some, schedule, tolerances, replace(limits, max_steps=max_steps), tell)
+
+        if self._meant.stiff_method is not None:
+            return integrate_as_suits(integrate, inputs, schedule, limits.max_steps, tell)
+        return Integration(integrate(inputs, stiffly=False, max_steps=limits.max_steps, tell=tell), False, NOBODY)
+
+    def _run_settings(self, key: KernelKey) -> RunSettings:
         return RunSettings(
             system=self.system,
-            method=self._meant.tableau,
+            method=(key.stiff and self._meant.stiff_method) or self._meant.tableau,
             controller=self._meant.law,
             precision=self._meant.precision,
             saved=self._saved.indices,
-            dense=dense,
-            scalar_tolerances=scalar_tolerances,
+            dense=key.dense,
+            scalar_tolerances=key.scalar_tolerances,
         )
 
-    def _kernel(self, *, dense: bool) -> BatchSolverKernel:
-        key = (dense, self._tolerances.scalar)
+    def _kernel(self, *, dense: bool, stiff: bool = False) -> BatchSolverKernel:
+        key = KernelKey(stiff, dense, self._tolerances.scalar)
         if key not in self._kernels:
-            settings = self._run_settings(dense=dense, scalar_tolerances=self._tolerances.scalar)
+            settings = self._run_settings(key)
             target = make_target(self._meant.device, width=self.lanes, poison=self._settings.poison)
             self._kernels[key] = BatchSolverKernel(settings, target=target, buffers=self._meant.buffers)
         return self._kernels[key]
@@ -219,7 +246,8 @@ def solve_ivp(
     y0, parameters : by name, one number for all runs or an array of shape (n_runs,); also a table with a column for
         each name, or arrays by
         position, shape (n,) or (n, n_runs). What is left out takes the system's default.
-    method : a name of `cubie.methods()` or a `ButcherTableau`.
+    method : a name of `cubie.methods()`, a tableau, or "auto": a few runs are tried, and "tsit5" or, if the problem is
+        stiff, "rodas5p" takes the batch; a run that "tsit5" can't finish is integrated again by "rodas5p".
     t_eval : times to save at, in the order of integration; or `save_every`, their distance. Neither: start and end.
     rtol, atol : the error of a step may be ``atol + rtol*abs(y)`` in the root mean square over the states; numbers,
         arrays of shape

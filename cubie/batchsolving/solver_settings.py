@@ -9,6 +9,7 @@ import numpy as np
 
 from cubie._types import FLOAT_PRECISIONS, FloatPrecision, Location, nearest
 from cubie.batchsolving.arrays import SupportsArray
+from cubie.batchsolving.auto_method import EXPLICIT_METHOD, STIFF_METHOD
 from cubie.batchsolving.batch_solver_kernel import StepLimits
 from cubie.batchsolving.sweep import Sweep
 from cubie.batchsolving.tolerances import ToleranceLike
@@ -20,6 +21,7 @@ from cubie.targets.devices import Device, find_device
 
 PrecisionName = Literal["float32", "float64"]
 Times = Sequence[float | SupportsArray] | SupportsArray
+AUTO: Final = "auto"
 DEFAULT_CONTROLLER: Final = "pi"
 DEFAULT_MAX_STEPS: Final = 100_000
 LANES: Final = (1, 2, 4, 8, 16, 32, 64)
@@ -73,9 +75,10 @@ class SolverOptions(TypedDict, total=False):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedSettings:
-    """What a solver's settings mean."""
+    """What a solver's settings mean; `stiff_method` is the other one that ``method="auto"`` may take."""
 
     tableau: Method
+    stiff_method: Method | None
     law: GainLaw
     precision: FloatPrecision
     limits: StepLimits
@@ -107,12 +110,20 @@ def checked(settings: SolverSettings) -> CheckedSettings:
     """
     if not isinstance(settings.method, str | ButcherTableau | RosenbrockTableau):
         raise TypeError(
-            f"method must be a name or a ButcherTableau, got {settings.method!r}. cubie.methods() lists the names."
+            f"method must be a name or a tableau, got {settings.method!r}. cubie.methods() lists the names."
         )
-    tableau = find_method(settings.method) if isinstance(settings.method, str) else settings.method
+    chooses = isinstance(settings.method, str) and settings.method.lower() == AUTO
+    named = EXPLICIT_METHOD if chooses else settings.method
+    tableau = find_method(named) if isinstance(named, str) else named
     law = _control(settings, tableau)
+    if chooses and not law.is_adaptive:
+        raise ValueError(
+            f"method 'auto' must have a controller that adapts the steps, got '{law.name}'. Name a method, or leave "
+            "the controller out."
+        )
     return CheckedSettings(
         tableau=tableau,
+        stiff_method=find_method(STIFF_METHOD) if chooses else None,
         law=law,
         precision=_precision(settings.precision),
         limits=_limits(settings, law),

@@ -36,6 +36,20 @@ class Inputs:
     coordinates: dict[str, FloatArray]
     """What was given as an array, shape (n_runs,) each, as declared. The initial values of x are named ``"x(t0)"``."""
 
+    def subset(self, runs: npt.NDArray[np.int64]) -> "Inputs":
+        """Return the inputs of some runs, in the order of their numbers."""
+        parts = [
+            self.values[offset + runs] if stride else self.values[offset : offset + 1]
+            for offset, stride in zip(self.offsets.tolist(), self.strides.tolist(), strict=True)
+        ]
+        return Inputs(
+            n_runs=runs.size,
+            values=np.concatenate(parts),
+            offsets=np.array([0, *accumulate(part.size for part in parts[:-1])], dtype=np.int64),
+            strides=self.strides,
+            coordinates={name: swept[runs] for name, swept in self.coordinates.items()},
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Column:
