@@ -97,9 +97,9 @@ def test_only_parts_that_change_are_built_again(name: str) -> None:
 def test_a_change_that_makes_no_sense_changes_nothing() -> None:
     run = made()
     before = functions(run)
-    midpoint = ButcherTableau(name="implicit", order=2, a=((0.5,),), b=(1,), c=(0.5,))
-    with pytest.raises(TableauError, match="must be explicit"):
-        run.configure_run(replace(SETTINGS, method=midpoint))
+    coupled = ButcherTableau(name="coupled", order=1, a=((0.25, -0.25), (0.25, 0.75)), b=(0.25, 0.75), c=(0, 1))
+    with pytest.raises(TableauError, match="eigenvalues of a must be distinct"):
+        run.configure_run(replace(SETTINGS, method=coupled))
     assert run.settings == SETTINGS
     assert functions(run) == before
 

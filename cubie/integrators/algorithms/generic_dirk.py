@@ -121,6 +121,22 @@ class StageRateFn(Protocol):
     def __call__(self, stage: int, i: int, rate: Vector, stage_rates: Vector, rate_next: Vector) -> Real: ...
 
 
+class EstimateFn(Protocol):
+    """Write the error in the place of the weights; answer the filter's status."""
+
+    def __call__(
+        self,
+        dt: Real,
+        rate: Vector,
+        stage_rates: Vector,
+        rate_next: Vector,
+        load: Vector,
+        error: Vector,
+        shared: SharedBank,
+        persistent: PersistentBank,
+    ) -> StatusBits: ...
+
+
 @final
 class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
     """Steps of one diagonally implicit Runge-Kutta tableau."""
@@ -200,20 +216,59 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
 
         return stage_rate
 
+    def _estimate(self) -> EstimateFn:
+        settings, precision = self.settings, self.settings.precision
+        n, first, n_stages, filters = settings.n_states, settings.first, settings.tableau.n_stages, settings.filters
+        weights = settings.tableau.in_precision(precision).error_weights or (precision(0),) * n_stages
+        (measures,), ok = nonzero((weights,)), np.int32(0)
+        (newton_shared, newton_persistent), solve_linear = (
+            self.child_allocators("newton"),
+            self.newton.device_function.solve_linear,
+        )
+        stage_rate, fma, splat = self._stage_rate(), self.target.fma, self.target.splat
+
+        @self.target.device
+        def estimate(
+            dt: Real,
+            rate: Vector,
+            stage_rates: Vector,
+            rate_next: Vector,
+            load: Vector,
+            error: Vector,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> StatusBits:
+            status = splat(ok)
+            for i in range(n):
+                total = weights[first] * stage_rate(first, i, rate, stage_rates, rate_next)
+                for j in static(range(n_stages)):
+                    if measures[j] and j != first:
+                        total = fma(weights[j], stage_rate(j, i, rate, stage_rates, rate_next), total)
+                load[i] = dt * total
+            if filters:
+                status = solve_linear(
+                    load, error, newton_shared(shared, persistent), newton_persistent(shared, persistent)
+                )
+            for i in range(n):
+                error[i] = load[i]
+            return status
+
+        return estimate
+
     def _step(self) -> StepFn:
-        settings, newton, precision = self.settings, self.newton.device_function, self.settings.precision
+        settings, precision = self.settings, self.settings.precision
         n, first, n_stages, end = settings.n_states, settings.first, settings.tableau.n_stages, settings.end
         rounded = settings.tableau.in_precision(precision)
-        a, b, c, error_weights = rounded.a, rounded.b, rounded.c, rounded.error_weights or rounded.b
+        a, b, c = rounded.a, rounded.b, rounded.c
         guesses = tuple(nearest(row, precision) for row in rate_predictions(settings.tableau))
         refactors = tuple(s == first or float(a[s][s]) != float(a[s - 1][s - 1]) for s in range(n_stages))
-        uses, guesses_by, (ends_with, measures) = nonzero(a), nonzero(guesses), nonzero((b, error_weights))
-        n_errors, filters, ok, one = settings.n_errors, settings.filters, np.int32(0), precision(1)
-        _, linearize, factor, solve_stage, solve_linear, _ = newton
-        weigh, (newton_shared, newton_persistent) = newton.weigh, self.child_allocators("newton")
+        uses, guesses_by, (ends_with,) = nonzero(a), nonzero(guesses), nonzero((b,))
+        n_errors, ok, one = settings.n_errors, np.int32(0), precision(1)
+        weigh, linearize, factor, solve_stage, _, _ = self.newton.device_function
+        newton_shared, newton_persistent = self.child_allocators("newton")
         allocate_stage_rates, allocate_correction = self.allocator("stage_rates"), self.allocator("correction")
         allocate_state, allocate_rhs = self.allocator("increment_cache"), self.allocator("rhs_cache")
-        stage_rate, rate_of = self._stage_rate(), self.rate.device_function
+        stage_rate, rate_of, estimate = self._stage_rate(), self.rate.device_function, self._estimate()
         fma, splat, select = self.target.fma, self.target.splat, self.target.select
 
         @self.target.device
@@ -232,10 +287,9 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
         ) -> StatusBits:
             stage_rates, correction = allocate_stage_rates(shared, persistent), allocate_correction(shared, persistent)
             state, rhs = allocate_state(shared, persistent), allocate_rhs(shared, persistent)
-            below, kept = newton_shared(shared, persistent), newton_persistent(shared, persistent)
+            below, kept, status = newton_shared(shared, persistent), newton_persistent(shared, persistent), splat(ok)
             weigh(y, error)
             linearize(t, y, parameters, drivers, below, kept)
-            status = splat(ok)
             for s in static(range(first, n_stages)):
                 gamma_dt = dt * a[s][s]
                 per_gamma_dt = one / gamma_dt
@@ -249,16 +303,14 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
                             base = fma(dt * a[s][j], stage_rate(j, i, rate, stage_rates, rate_next), base)
                         if guesses_by[s][j + 1]:
                             guess = fma(guesses[s][j + 1], stage_rate(j, i, rate, stage_rates, rate_next), guess)
-                    y_next[i] = base
-                    rate_next[i] = gamma_dt * guess
+                    y_next[i], rate_next[i] = base, gamma_dt * guess
                 status = solve_stage(
                     status, fma(c[s], dt, t), gamma_dt, y_next, rate_next, parameters, drivers, error, state, rhs,
                     correction, below, kept,
                 )  # fmt: skip
                 for i in range(n):
                     if s == end:
-                        y_next[i] = y_next[i] + rate_next[i]
-                        rate_next[i] = per_gamma_dt * rate_next[i]
+                        y_next[i], rate_next[i] = y_next[i] + rate_next[i], per_gamma_dt * rate_next[i]
                     else:
                         stage_rates[(s - first) * n + i] = per_gamma_dt * rate_next[i]
             if end == n_stages:
@@ -270,18 +322,8 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
                     y_next[i] = change
                 rate_of(t + dt, y_next, parameters, drivers, rate_next)
             if n_errors > 0:
-                for i in range(n):
-                    difference = dt * (error_weights[first] * stage_rate(first, i, rate, stage_rates, rate_next))
-                    for j in static(range(n_stages)):
-                        if measures[j] and j != first:
-                            share = dt * error_weights[j]
-                            difference = fma(share, stage_rate(j, i, rate, stage_rates, rate_next), difference)
-                    correction[i] = difference
-                if filters:
-                    answer = solve_linear(correction, error, below, kept)
-                    status = select(status > 0, status, answer)
-                for i in range(n):
-                    error[i] = correction[i]
+                answer = estimate(dt, rate, stage_rates, rate_next, correction, error, shared, persistent)
+                status = select(status > 0, status, answer)
             return status
 
         return step

@@ -10,7 +10,7 @@ Hairer & Wanner (1996), Solving ODEs II, Sec. IV.8.
 """
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol, TypedDict, final
+from typing import Protocol, TypedDict, final
 
 import numpy as np
 from typing_extensions import Unpack, override
@@ -27,6 +27,7 @@ from cubie.integrators.algorithms.base_algorithm_step import (
 from cubie.integrators.algorithms.block_form import BlockForm
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
 from cubie.integrators.algorithms.filtered_estimate import FilteredEstimate
+from cubie.integrators.algorithms.firk_equations import Work, make_load, make_predict
 from cubie.integrators.algorithms.firk_weights import FirkWeights, analysed, firk_weights
 from cubie.integrators.algorithms.hermite import cubic_hermite
 from cubie.integrators.algorithms.ode_implicitstep import ImplicitStep
@@ -117,30 +118,6 @@ class FirkChanges(TypedDict, total=False):
     estimates_error: bool
     system: ODESystem
     precision: FloatPrecision
-
-
-class Work(NamedTuple):
-    """The working arrays of a step: `w` stage by stage, and as many corrections, which begin as the stages' rates."""
-
-    w: Vector
-    corrections: Vector
-    column: Vector
-    prediction: Vector
-    history: Vector
-
-
-class PredictFn(Protocol):
-    """Turn the w of the last attempt into a guess of this one's."""
-
-    def __call__(self, t: Real, dt: Real, work: Work) -> None: ...
-
-
-class LoadFn(Protocol):
-    """Write what is missing in the stages' equations to the corrections; `state` is scratch."""
-
-    def __call__(
-        self, t: Real, dt: Real, y: Vector, parameters: Vector, drivers: Vector, state: Vector, work: Work
-    ) -> None: ...
 
 
 class FinishFn(Protocol):
@@ -240,82 +217,6 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
 
         return reset
 
-    def _predict(self) -> PredictFn:
-        n, s, weights = self.settings.n_states, self.settings.tableau.n_stages, self.settings.weights
-        c, polynomials, inverse, one = (
-            weights.c,
-            weights.polynomials,
-            weights.stages_inverse,
-            self.settings.precision(1),
-        )
-        zero, half = self.settings.precision(0), self.settings.precision(0.5)
-        fma, select, splat, absolute = self.target.fma, self.target.select, self.target.splat, self.target.absolute
-
-        @self.target.device
-        def predict(t: Real, dt: Real, work: Work) -> None:
-            history, ratio = work.history, dt / work.history[2]
-            begin = select(absolute(t - history[1]) > half * absolute(history[2]), splat(one), splat(zero))
-            for m in static(range(s)):
-                start = polynomials[m][s - 1] * begin
-                for d in static(range(s - 2, -1, -1)):
-                    start = fma(start, begin, polynomials[m][d] * begin)
-                for i in static(range(s)):
-                    theta = fma(c[i], ratio, begin)
-                    value = polynomials[m][s - 1] * theta
-                    for d in static(range(s - 2, -1, -1)):
-                        value = fma(value, theta, polynomials[m][d] * theta)
-                    work.prediction[i * s + m] = value - start
-            for k in range(n):
-                for i in static(range(s)):
-                    increment = work.prediction[i * s] * work.w[k]
-                    for m in static(range(1, s)):
-                        increment = fma(work.prediction[i * s + m], work.w[m * n + k], increment)
-                    work.column[i] = increment
-                for m in static(range(s)):
-                    guess = inverse[m][0] * work.column[0]
-                    for i in static(range(1, s)):
-                        guess = fma(inverse[m][i], work.column[i], guess)
-                    work.w[m * n + k] = guess
-            history[1], history[2] = t, dt
-
-        return predict
-
-    def _load(self) -> LoadFn:
-        """The stages' equations in w, multiplied by dt times the inverse of the block matrix."""
-        settings, weights = self.settings, self.settings.weights
-        n, s, n_real = settings.n_states, settings.tableau.n_stages, settings.n_real
-        c, stages, inverse, uses = weights.c, weights.stages, weights.stages_inverse, nonzero(weights.stages)
-        scales, pair_scales = settings.systems.scales, settings.systems.pair_scales
-        n_pairs, rate_of, fma = len(pair_scales), self.rate.device_function, self.target.fma
-
-        @self.target.device
-        def load(t: Real, dt: Real, y: Vector, parameters: Vector, drivers: Vector, state: Vector, work: Work) -> None:
-            w, missing, column = work.w, work.corrections, work.column
-            for i in static(range(s)):
-                for k in range(n):
-                    argument = y[k]
-                    for m in static(range(s)):
-                        if uses[i][m]:
-                            argument = fma(stages[i][m], w[m * n + k], argument)
-                    state[k] = argument
-                rate_of(fma(c[i], dt, t), state, parameters, drivers, missing[i * n : (i + 1) * n])
-            for k in range(n):
-                for m in static(range(s)):
-                    total = inverse[m][0] * missing[k]
-                    for i in static(range(1, s)):
-                        total = fma(inverse[m][i], missing[i * n + k], total)
-                    column[m] = dt * total
-                for m in static(range(n_real)):
-                    missing[m * n + k] = fma(scales[m], column[m], -w[m * n + k])
-                for p in static(range(n_pairs)):
-                    re, im = column[n_real + 2 * p], column[n_real + 2 * p + 1]
-                    real = fma(-pair_scales[p][1], im, -w[(n_real + 2 * p) * n + k])
-                    imaginary = fma(pair_scales[p][1], re, -w[(n_real + 2 * p + 1) * n + k])
-                    missing[(n_real + 2 * p) * n + k] = fma(pair_scales[p][0], re, real)
-                    missing[(n_real + 2 * p + 1) * n + k] = fma(pair_scales[p][0], im, imaginary)
-
-        return load
-
     def _finish(self) -> FinishFn:
         settings, weights, precision = self.settings, self.settings.weights, self.settings.precision
         n, s, n_errors = settings.n_states, settings.tableau.n_stages, settings.n_errors
@@ -373,7 +274,9 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
         n, weigh = self.settings.n_states, make_weigh(self.target, self.settings.iteration, self.settings.n_states)
         begin, judge, end = make_convergence(self.target, self.settings.iteration)
         (prepare, solve, _), (below, kept) = self.systems.device_function, self.child_allocators("systems")
-        predict, load, finish = self._predict(), self._load(), self._finish()
+        settings, finish = self.settings, self._finish()
+        predict = make_predict(self.target, settings.weights, n, settings.precision)
+        load = make_load(self.target, settings.weights, settings.systems, self.rate.device_function)
         allocate_w, allocate_history = self.allocator("increments"), self.allocator("history")
         allocate_corrections, allocate_column = self.allocator("corrections"), self.allocator("column")
         allocate_prediction = self.allocator("prediction")
