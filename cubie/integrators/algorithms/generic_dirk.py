@@ -161,8 +161,9 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
     def buffers(settings: DirkSettings) -> tuple[BufferEntry, ...]:
         """The rates of stages that stand in no array of the loop, and what an iteration works on.
 
-        While a linear system is solved, nothing in either cache is needed, so they lie in the solver's scratch, if that
-        is shared memory and has room.
+        The caches, of a stage's state and of its right-hand side, are filled after the linear solver's scratch has
+        served (as the Jacobian), and are empty again whenever it is called; so they lie in it, where that is shared
+        memory and has room.
         """
         n, precision = settings.n_states, settings.precision
         last = settings.tableau.n_stages - settings.tableau.is_stiffly_accurate
@@ -264,7 +265,7 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
         refactors = tuple(s == first or float(a[s][s]) != float(a[s - 1][s - 1]) for s in range(n_stages))
         uses, guesses_by, (ends_with,) = nonzero(a), nonzero(guesses), nonzero((b,))
         n_errors, ok, one = settings.n_errors, np.int32(0), precision(1)
-        weigh, linearize, factor, solve_stage, _, _ = self.newton.device_function
+        weigh, factor, solve_stage, _, _ = self.newton.device_function
         newton_shared, newton_persistent = self.child_allocators("newton")
         allocate_stage_rates, allocate_correction = self.allocator("stage_rates"), self.allocator("correction")
         allocate_state, allocate_rhs = self.allocator("increment_cache"), self.allocator("rhs_cache")
@@ -289,12 +290,11 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
             state, rhs = allocate_state(shared, persistent), allocate_rhs(shared, persistent)
             below, kept, status = newton_shared(shared, persistent), newton_persistent(shared, persistent), splat(ok)
             weigh(y, error)
-            linearize(t, y, parameters, drivers, below, kept)
             for s in static(range(first, n_stages)):
                 gamma_dt = dt * a[s][s]
                 per_gamma_dt = one / gamma_dt
                 if refactors[s]:
-                    answer = factor(gamma_dt, below, kept)
+                    answer = factor(t, y, parameters, drivers, gamma_dt, below, kept)
                     status = select(status > 0, status, answer)
                 for i in range(n):
                     base, guess = y[i], guesses[s][0] * rate[i]

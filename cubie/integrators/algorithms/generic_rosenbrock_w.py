@@ -254,8 +254,8 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
         solve_stage = tuple(self._stage(rows, s) for s in range(n_stages))
         linear_shared_of, linear_persistent_of = self.child_allocators("linear")
         allocate_stages, allocate_drift = self.allocator("stages"), self.allocator("drift")
-        linearize, factor = self.linear.device_function.linearize, self.linear.device_function.factor
-        rate_of, time_derivative_of = self.rate.device_function, self.time_derivative.device_function
+        factor, rate_of = self.linear.device_function.factor, self.rate.device_function
+        time_derivative_of = self.time_derivative.device_function
         fma, splat, select, zero = self.target.fma, self.target.splat, self.target.select, settings.precision(0)
 
         @self.target.device
@@ -275,8 +275,7 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
             stages, drift = allocate_stages(shared, persistent), allocate_drift(shared, persistent)
             linear_shared = linear_shared_of(shared, persistent)
             linear_persistent = linear_persistent_of(shared, persistent)
-            linearize(t, y, parameters, drivers, linear_shared, linear_persistent)
-            answer = factor(dt * gamma, linear_shared, linear_persistent)
+            answer = factor(t, y, parameters, drivers, dt * gamma, linear_shared, linear_persistent)
             if drifts:
                 time_derivative_of(t, y, parameters, drivers, drift)
                 for i in range(n):

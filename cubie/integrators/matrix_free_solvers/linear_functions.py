@@ -6,18 +6,19 @@ from cubie._types import PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.targets.base import Target
 
 
-class LinearizeFn(Protocol):
-    """Take J = df/dy at (t, y), once for all systems of a step."""
+class FactorFn(Protocol):
+    """Take J = df/dy at (t, y) and make ready to solve with ``M - gamma_dt*J``; answer 0, or why that can't be done."""
 
     def __call__(
-        self, t: Real, y: Vector, parameters: Vector, drivers: Vector, shared: SharedBank, persistent: PersistentBank
-    ) -> None: ...
-
-
-class FactorFn(Protocol):
-    """Make ready to solve with ``M - gamma_dt*J``; answer 0, or why that can't be done."""
-
-    def __call__(self, gamma_dt: Real, shared: SharedBank, persistent: PersistentBank) -> StatusBits: ...
+        self,
+        t: Real,
+        y: Vector,
+        parameters: Vector,
+        drivers: Vector,
+        gamma_dt: Real,
+        shared: SharedBank,
+        persistent: PersistentBank,
+    ) -> StatusBits: ...
 
 
 class SolveFn(Protocol):
@@ -32,7 +33,6 @@ class SolveFn(Protocol):
 class LinearFunctions(NamedTuple):
     """The device functions of one linear solver."""
 
-    linearize: LinearizeFn
     factor: FactorFn
     solve: SolveFn
 
@@ -47,9 +47,19 @@ class LinearFactory(Protocol):
 
 
 class PairFactorFn(Protocol):
-    """Make ready to solve with ``M - (re_dt + i*im_dt)*J``; answer 0, or why that can't be done."""
+    """Take J = df/dy at (t, y) and make ready to solve with ``M - (re_dt + i*im_dt)*J``; answer 0, or why it can't."""
 
-    def __call__(self, re_dt: Real, im_dt: Real, shared: SharedBank, persistent: PersistentBank) -> StatusBits: ...
+    def __call__(
+        self,
+        t: Real,
+        y: Vector,
+        parameters: Vector,
+        drivers: Vector,
+        re_dt: Real,
+        im_dt: Real,
+        shared: SharedBank,
+        persistent: PersistentBank,
+    ) -> StatusBits: ...
 
 
 class PairSolveFn(Protocol):
@@ -63,7 +73,6 @@ class PairSolveFn(Protocol):
 class PairFunctions(NamedTuple):
     """The device functions of a linear solver for one complex pair of systems."""
 
-    linearize: LinearizeFn
     factor: PairFactorFn
     solve: PairSolveFn
 

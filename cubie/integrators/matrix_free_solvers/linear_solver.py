@@ -11,7 +11,7 @@ from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank,
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, FunctionT_co, buffer
 from cubie.integrators.matrix_free_solvers.elimination import Elimination, eliminate, elimination_order, identity
-from cubie.integrators.matrix_free_solvers.linear_functions import LinearFunctions, LinearizeFn, PairFunctions
+from cubie.integrators.matrix_free_solvers.linear_functions import LinearFunctions, PairFunctions
 from cubie.odesystems.derivative_functions import JacobianFunction
 from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.rate_function import SystemSettings
@@ -84,23 +84,12 @@ class DirectSolver(CUDAFactory[LinearSettings, FunctionT_co]):
         self.jacobian.configure(SystemSettings(system=settings.system, precision=settings.precision))
         self.configure(settings)
 
-    def _linearize(self) -> LinearizeFn:
-        jacobian_of, allocate_jacobian = self.jacobian.device_function, self.allocator("jacobian")
-
-        @self.target.device
-        def linearize(
-            t: Real, y: Vector, parameters: Vector, drivers: Vector, shared: SharedBank, persistent: PersistentBank
-        ) -> None:
-            jacobian_of(t, y, parameters, drivers, allocate_jacobian(shared, persistent))
-
-        return linearize
-
 
 def _buffers(settings: LinearSettings, *, is_complex: bool) -> tuple[BufferEntry, ...]:
-    """The Jacobian's values and the factors, from `linearize` to the last `solve`."""
+    """The factors, from `factor` to the last `solve`, and the Jacobian's values, of no use once they are made."""
     n_factors = settings.elimination(is_complex=is_complex).n_kept
     return (
-        buffer("jacobian", settings.system.jacobian.n_slots, settings.precision, persistent=True),
+        buffer("jacobian", settings.system.jacobian.n_slots, settings.precision),
         buffer("factors", n_factors, settings.precision, persistent=True),
     )
 
@@ -145,11 +134,20 @@ class LinearSolver(DirectSolver[LinearFunctions]):
         eliminate_in: GeneratedFactorFn = target.from_source("factor", factoring.text, factoring.constants, precision)
         substitute: GeneratedSolveFn = target.from_source("solve", solving.text, solving.constants, precision)
         allocate_jacobian, allocate_factors = self.allocator("jacobian"), self.allocator("factors")
-        select, splat = target.select, target.splat
+        jacobian_of, select, splat = self.jacobian.device_function, target.select, target.splat
 
         @target.device
-        def factor(gamma_dt: Real, shared: SharedBank, persistent: PersistentBank) -> StatusBits:
+        def factor(
+            t: Real,
+            y: Vector,
+            parameters: Vector,
+            drivers: Vector,
+            gamma_dt: Real,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> StatusBits:
             jacobian, factors = allocate_jacobian(shared, persistent), allocate_factors(shared, persistent)
+            jacobian_of(t, y, parameters, drivers, jacobian)
             return select(eliminate_in(jacobian, gamma_dt, factors), splat(ok), splat(singular))
 
         @target.device
@@ -157,7 +155,7 @@ class LinearSolver(DirectSolver[LinearFunctions]):
             substitute(allocate_factors(shared, persistent), b)
             return splat(ok)
 
-        return LinearFunctions(self._linearize(), factor, solve)
+        return LinearFunctions(factor, solve)
 
 
 @final
@@ -194,11 +192,21 @@ class PairSolver(DirectSolver[PairFunctions]):
         )
         substitute: GeneratedPairSolveFn = target.from_source("pair_solve", solving.text, solving.constants, precision)
         allocate_jacobian, allocate_factors = self.allocator("jacobian"), self.allocator("factors")
-        select, splat = target.select, target.splat
+        jacobian_of, select, splat = self.jacobian.device_function, target.select, target.splat
 
         @target.device
-        def factor(re_dt: Real, im_dt: Real, shared: SharedBank, persistent: PersistentBank) -> StatusBits:
+        def factor(
+            t: Real,
+            y: Vector,
+            parameters: Vector,
+            drivers: Vector,
+            re_dt: Real,
+            im_dt: Real,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> StatusBits:
             jacobian, factors = allocate_jacobian(shared, persistent), allocate_factors(shared, persistent)
+            jacobian_of(t, y, parameters, drivers, jacobian)
             return select(eliminate_in(jacobian, re_dt, im_dt, factors), splat(ok), splat(singular))
 
         @target.device
@@ -208,4 +216,4 @@ class PairSolver(DirectSolver[PairFunctions]):
             substitute(allocate_factors(shared, persistent), b_re, b_im)
             return splat(ok)
 
-        return PairFunctions(self._linearize(), factor, solve)
+        return PairFunctions(factor, solve)

@@ -20,7 +20,7 @@ from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, buffer
 from cubie.integrators.algorithms.base_algorithm_step import ResetStepFn
 from cubie.integrators.matrix_free_solvers.convergence import IterationSettings, WeighFn, make_convergence, make_weigh
-from cubie.integrators.matrix_free_solvers.linear_functions import FactorFn, LinearFactory, LinearizeFn, SolveFn
+from cubie.integrators.matrix_free_solvers.linear_functions import FactorFn, LinearFactory, SolveFn
 from cubie.odesystems.rate_function import RateFunction
 
 
@@ -82,7 +82,6 @@ class NewtonFunctions(NamedTuple):
     """The device functions of Newton's method, and those of its linear solver."""
 
     weigh: WeighFn
-    linearize: LinearizeFn
     factor: FactorFn
     solve_stage: SolveStageFn
     solve_linear: SolveFn
@@ -111,25 +110,21 @@ class NewtonKrylov(CUDAFactory[NewtonSettings, NewtonFunctions]):
     @override
     def build(self) -> NewtonFunctions:
         linear, (linear_shared, linear_persistent) = self.linear.device_function, self.child_allocators("linear")
-        linearize_below, factor_below, solve_below = linear
+        factor_below, solve_below = linear
         device = self.target.device
 
         @device
-        def linearize(
+        def factor(
             t: Real,
             y: Vector,
             parameters: Vector,
             drivers: Vector,
+            gamma_dt: Real,
             shared: SharedBank,
             persistent: PersistentBank,
-        ) -> None:
-            linearize_below(
-                t, y, parameters, drivers, linear_shared(shared, persistent), linear_persistent(shared, persistent)
-            )
-
-        @device
-        def factor(gamma_dt: Real, shared: SharedBank, persistent: PersistentBank) -> StatusBits:
-            return factor_below(gamma_dt, linear_shared(shared, persistent), linear_persistent(shared, persistent))
+        ) -> StatusBits:
+            below, kept = linear_shared(shared, persistent), linear_persistent(shared, persistent)
+            return factor_below(t, y, parameters, drivers, gamma_dt, below, kept)
 
         @device
         def solve_linear(b: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> StatusBits:
@@ -137,7 +132,6 @@ class NewtonKrylov(CUDAFactory[NewtonSettings, NewtonFunctions]):
 
         return NewtonFunctions(
             make_weigh(self.target, self.settings.iteration, self.settings.n_states),
-            linearize,
             factor,
             self._solve_stage(solve_linear),
             solve_linear,

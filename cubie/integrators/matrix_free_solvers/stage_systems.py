@@ -115,9 +115,7 @@ class StageSystems(CUDAFactory[StageSystemsSettings, StageSystemsFunctions]):
 
     def _prepare(self) -> PrepareFn:
         scales, pair_scales, (n_real, n_pairs) = self.settings.scales, self.settings.pair_scales, self.settings.shape
-        linearize = tuple(real.device_function.linearize for real in self.reals)
         factor = tuple(real.device_function.factor for real in self.reals)
-        linearize_pair = tuple(pair.device_function.linearize for pair in self.pairs)
         factor_pair = tuple(pair.device_function.factor for pair in self.pairs)
         real_shared, real_persistent = self._banks("real", n_real)
         pair_shared, pair_persistent = self._banks("pair", n_pairs)
@@ -136,13 +134,12 @@ class StageSystems(CUDAFactory[StageSystemsSettings, StageSystemsFunctions]):
             status = splat(ok)
             for i in static(range(n_real)):
                 below, kept = real_shared[i](shared, persistent), real_persistent[i](shared, persistent)
-                linearize[i](t, y, parameters, drivers, below, kept)
-                answer = factor[i](scales[i] * dt, below, kept)
+                answer = factor[i](t, y, parameters, drivers, scales[i] * dt, below, kept)
                 status = select(status > 0, status, answer)
             for i in static(range(n_pairs)):
                 below, kept = pair_shared[i](shared, persistent), pair_persistent[i](shared, persistent)
-                linearize_pair[i](t, y, parameters, drivers, below, kept)
-                answer = factor_pair[i](pair_scales[i][0] * dt, pair_scales[i][1] * dt, below, kept)
+                re_dt, im_dt = pair_scales[i][0] * dt, pair_scales[i][1] * dt
+                answer = factor_pair[i](t, y, parameters, drivers, re_dt, im_dt, below, kept)
                 status = select(status > 0, status, answer)
             return status
 

@@ -41,12 +41,20 @@ def pools(solver: LinearSolver | PairSolver, precision: FloatPrecision) -> tuple
     return scratch(1, WIDTH, precision), scratch(max(solver.persistent_local_buffer_size, 1), WIDTH, precision)
 
 
-def linearized(solver: LinearSolver | PairSolver, y: Array, p: Array, precision: FloatPrecision) -> tuple[Rows, Rows]:
-    """Return memory that holds the Jacobian."""
+Memory: TypeAlias = tuple[Rows, Rows]
+
+
+def factored(
+    solver: LinearSolver | PairSolver, y: Array, p: Array, precision: FloatPrecision, *scale: Array
+) -> tuple[Memory, list[float]]:
+    """Return memory that holds factors, and the answers; a complex scale has two parts."""
     memory, t = pools(solver, precision), reals(*(0.0,) * WIDTH, precision=precision)
     parameters = rows(np.repeat(p[:, np.newaxis], WIDTH, axis=1).tolist(), precision)
-    solver.device_function.linearize(t, rows(y.tolist(), precision), parameters, scratch(1, WIDTH), *memory)
-    return memory
+    at, drivers = rows(y.tolist(), precision), scratch(1, WIDTH)
+    parts = [reals(*part, precision=precision) for part in scale]
+    with np.errstate(all="ignore"):
+        answers = solver.device_function.factor(t, at, parameters, drivers, *parts, *memory)  # type: ignore[arg-type,call-arg]  # as many parts as it takes
+    return memory, floats(answers)
 
 
 def settings(system: ODESystem, precision: FloatPrecision = np.float64) -> LinearSettings:
@@ -68,8 +76,8 @@ def misses(system: ODESystem, y: Array, p: Array, scale: Complex, x: Complex, b:
 def test_solution_leaves_no_residual_but_rounding(problem: Problem, precision: FloatPrecision) -> None:
     system, y, p, scale = problem.system(), states(problem), np.array(problem.defaults), scales(problem, precision)
     solver = LinearSolver(settings(system, precision), target=ReferenceTarget(width=WIDTH, poison=True))
-    memory, functions = linearized(solver, y, p, precision), solver.device_function
-    assert floats(functions.factor(reals(*scale, precision=precision), *memory)) == [0] * WIDTH
+    (memory, answers), functions = factored(solver, y, p, precision, scale), solver.device_function
+    assert answers == [0] * WIDTH
     right = np.random.default_rng(1).normal(size=y.shape)
     b = rows(right.tolist(), precision)
     assert floats(functions.solve(b, NO_WEIGHTS, *memory)) == [0] * WIDTH
@@ -81,8 +89,8 @@ def test_solution_leaves_no_residual_but_rounding(problem: Problem, precision: F
 def test_complex_solution_leaves_no_residual_but_rounding(problem: Problem) -> None:
     system, y, p, scale = problem.system(), states(problem), np.array(problem.defaults), scales(problem)
     solver = PairSolver(settings(system), target=ReferenceTarget(width=WIDTH, poison=True))
-    memory, functions = linearized(solver, y, p, np.float64), solver.device_function
-    assert floats(functions.factor(reals(*scale), reals(*(-0.7 * scale)), *memory)) == [0] * WIDTH
+    (memory, answers), functions = factored(solver, y, p, np.float64, scale, -0.7 * scale), solver.device_function
+    assert answers == [0] * WIDTH
     random = np.random.default_rng(2)
     real, imaginary = random.normal(size=y.shape), random.normal(size=y.shape)
     parts = rows(real.tolist()), rows(imaginary.tolist())
@@ -96,28 +104,27 @@ def test_a_singular_matrix_is_told_for_its_own_run() -> None:
     """The matrix 1 - scale*1 vanishes at a scale of 1."""
     system = create_ode_system(["dx = k*x + y", "dy = -y"], states=["x", "y"], parameters=["k"])
     solver = LinearSolver(settings(system), target=ReferenceTarget(width=WIDTH))
-    memory = linearized(solver, np.ones((2, WIDTH)), np.ones(1), np.float64)
-    with np.errstate(all="ignore"):
-        answers = solver.device_function.factor(reals(0.1, 1.0, 10.0, 1.0 + 1e-15, np.nan), *memory)
+    scale = np.array([0.1, 1.0, 10.0, 1.0 + 1e-15, np.nan])
+    _, answers = factored(solver, np.ones((2, WIDTH)), np.ones(1), np.float64, scale)
     singular = int(Status.singular)
-    assert floats(answers) == [0, singular, 0, singular, singular]
+    assert answers == [0, singular, 0, singular, singular]
 
 
 def test_cancelled_digits_are_told_after_elimination_too() -> None:
     """det(I - J) = 1 - 1*1 vanishes though both diagonal entries are 1."""
     system = create_ode_system(["dx = k*y", "dy = k*x"], states=["x", "y"], parameters=["k"])
     solver = LinearSolver(settings(system), target=ReferenceTarget(width=WIDTH))
-    memory = linearized(solver, np.ones((2, WIDTH)), np.ones(1), np.float64)
-    with np.errstate(all="ignore"):
-        answers = solver.device_function.factor(reals(0.5, 1.0, 2.0, 1.0, 3.0), *memory)
-    assert [bool(answer) for answer in floats(answers)] == [False, True, False, True, False]
+    scale = np.array([0.5, 1.0, 2.0, 1.0, 3.0])
+    _, answers = factored(solver, np.ones((2, WIDTH)), np.ones(1), np.float64, scale)
+    assert [bool(answer) for answer in answers] == [False, True, False, True, False]
 
 
 def test_a_system_without_a_jacobian_is_solved_by_its_right_side() -> None:
     system = create_ode_system(["dx = 1", "dy = 2"], states=["x", "y"])
     solver = LinearSolver(settings(system), target=ReferenceTarget(width=WIDTH))
-    memory, b = linearized(solver, np.ones((2, WIDTH)), np.ones(0), np.float64), rows([[1.0] * WIDTH, [2.0] * WIDTH])
-    assert floats(solver.device_function.factor(reals(*(0.1,) * WIDTH), *memory)) == [0] * WIDTH
+    memory, answers = factored(solver, np.ones((2, WIDTH)), np.ones(0), np.float64, np.full(WIDTH, 0.1))
+    assert answers == [0] * WIDTH
+    b = rows([[1.0] * WIDTH, [2.0] * WIDTH])
     solver.device_function.solve(b, NO_WEIGHTS, *memory)
     assert b.values[:, 0].tolist() == [1.0, 2.0]
 
@@ -138,9 +145,9 @@ def test_a_band_of_64_states_stays_a_band() -> None:
     assert n_kept <= 3 * 64
 
 
-def test_jacobian_and_factors_live_from_call_to_call() -> None:
+def test_factors_live_from_call_to_call_and_the_jacobian_does_not() -> None:
     solver = LinearSolver(settings(PROBLEMS["robertson"].system()), target=ReferenceTarget(width=WIDTH))
-    assert solver.persistent_local_buffer_size == 5 + 6
+    assert (solver.local_buffer_size, solver.persistent_local_buffer_size) == (5, 6)
 
 
 def test_new_settings_reach_the_jacobian() -> None:
@@ -149,5 +156,5 @@ def test_new_settings_reach_the_jacobian() -> None:
     solver.configure_system(settings(PROBLEMS["vdpol"].system(), np.float32))
     assert solver.jacobian.settings.system.name == "vdpol"
     problem = PROBLEMS["vdpol"]
-    memory = linearized(solver, states(problem), np.array(problem.defaults), np.float32)
-    assert floats(solver.device_function.factor(reals(*(1e-3,) * WIDTH, precision=np.float32), *memory)) == [0] * WIDTH
+    y, p, scale = states(problem), np.array(problem.defaults), np.full(WIDTH, 1e-3)
+    assert factored(solver, y, p, np.float32, scale)[1] == [0] * WIDTH
