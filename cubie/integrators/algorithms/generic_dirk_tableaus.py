@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final
 
+from cubie.integrators.algorithms.backwards_euler import BACKWARDS_EULER
+from cubie.integrators.algorithms.backwards_euler_predict_correct import BACKWARDS_EULER_PREDICT_CORRECT
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, rows_by_name
+from cubie.integrators.algorithms.crank_nicolson import TRAPEZOIDAL
 from cubie.integrators.algorithms.printed_rows import Exact, exact_row, noded_rows
 
 __all__ = ["DIRK_TABLEAUS"]
@@ -16,25 +19,10 @@ __all__ = ["DIRK_TABLEAUS"]
 F = Fraction
 
 # fmt: off
-# The explicit first stage costs nothing (it is the last step's second) and gives an error estimate.
-BACKWARDS_EULER = ButcherTableau(
-    name="backwards-euler", order=1, order_hat=2, aliases=("implicit-euler", "backward-euler"),
-    a=((), (0, 1)), b=(0, 1), b_hat=(F(1, 2), F(1, 2)), c=(0, 1),
-    source="Hairer & Wanner (1996), Solving ODEs II, Sec. IV.3; the embedded formula is the trapezoidal rule",
-)
-
 IMPLICIT_MIDPOINT = ButcherTableau(
     name="implicit-midpoint", order=2,
     a=((F(1, 2),),), b=(1,), c=(F(1, 2),),
     source="Hairer, Lubich & Wanner (2006), Geometric Numerical Integration, Sec. II.1",
-)
-
-# No formula of order 3 is embedded. Euler's is, whose error h/2 * (f(t + dt, y_next) - f(t, y)) overstates the rule's.
-# MATLAB's ode23t estimates dt**3/12 * y''' from the rates of two steps instead, which a one-step method cannot.
-TRAPEZOIDAL = ButcherTableau(
-    name="trapezoidal", order=2, order_hat=1, aliases=("ode23t", "crank-nicolson"),
-    a=((), (F(1, 2), F(1, 2))), b=(F(1, 2), F(1, 2)), b_hat=(0, 1), c=(0, 1),
-    source="Crank & Nicolson (1947), Proc. Camb. Phil. Soc. 43, 50-67; the embedded weights are backward Euler's",
 )
 # fmt: on
 
@@ -277,6 +265,7 @@ ESDIRK54I8L2SA = _esdirk(
 DIRK_TABLEAUS: Final[Mapping[str, ButcherTableau]] = rows_by_name(
     (
         BACKWARDS_EULER,
+        BACKWARDS_EULER_PREDICT_CORRECT,
         IMPLICIT_MIDPOINT,
         TRAPEZOIDAL,
         SDIRK_2,
