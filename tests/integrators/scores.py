@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias, final
 
@@ -67,9 +68,19 @@ def scipys_error(problem: Problem, rtol: float, method: PeerName) -> float | Non
     ------
     LookupError: if nothing is recorded at this tolerance.
     """
+    return scipys_errors(problem, rtol).get(method)
+
+
+def scipys_errors(problem: Problem, rtol: float) -> Mapping[str, float]:
+    """Return the recorded errors of SciPy's methods over all rows and times.
+
+    Raises
+    ------
+    LookupError: if nothing is recorded at this tolerance.
+    """
     for level, errors in problem.scipy_error.items():
         if math.isclose(float(level.partition("/")[0]), rtol, rel_tol=1e-9):
-            return errors.get(method)
+            return errors
     raise LookupError(f"rtol must be one of {[*problem.scipy_error]} for {problem.name}, got {rtol}. Use one of them.")
 
 

@@ -1,0 +1,110 @@
+"""How accurate stiff methods are: every problem with trusted answers, at three tolerances.
+
+The error of a case is the largest over nine rows of a sweep and all saved times, which lie between steps, in units of
+rtol*|y| + atol. It is to be at most the larger of 100 and three times the median of SciPy's methods there, and of the
+default stiff method at most the larger of 20 and three times the best of them.
+"""
+
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Final, final
+
+from benchmarks.harness import FOLDER, Table, common, describe, finish, machine, parser
+from cubie.batchsolving.auto_method import STIFF_METHOD
+from cubie.batchsolving.solver import Solver
+from tests.integrators.scores import LEVELS, Score, scipys_errors, score
+from tests.problems import PROBLEMS, Problem
+
+METHODS: Final = (STIFF_METHOD, "kvaerno-5", "radau-iia-5")
+GOAL: Final = (
+    "goal: at most the larger of 100 and 3 times the median of SciPy's methods; of the default stiff method, of 20 and "
+    "3 times the best"
+)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One problem at one tolerance by one method, and what its error may be."""
+
+    method: str
+    problem: str
+    stiff: str
+    rtol: float
+    ours: Score
+    bound: float
+
+    @property
+    def holds(self) -> bool:
+        return self.ours.error <= self.bound
+
+
+def main() -> None:
+    made = parser(__doc__)
+    made.add_argument("--problems", nargs="*", default=[], help="only these")
+    made.add_argument("--methods", nargs="*", default=METHODS, help=f"instead of {', '.join(METHODS)}")
+    arguments = made.parse_args()
+    options, where = common(arguments), machine()
+    problems = [p for name, p in PROBLEMS.items() if not arguments.problems or name in arguments.problems]
+    cases = [case for p in problems for method in arguments.methods for case in measured(p, method, options.device)]
+    table, figures = summary(cases, arguments.methods), [asdict(case) for case in cases]
+    finish("stiff_accuracy", table, f"Cases within the bound; {GOAL}.", figures, where, save=options.save)
+    if options.save:
+        (FOLDER / "stiff_accuracy.md").write_text(page(cases, table, describe(where)), encoding="utf-8")
+
+
+def measured(problem: Problem, method: str, device: str) -> list[Case]:
+    """Measure one problem at all tolerances."""
+    solver = Solver(problem.system(), method=method, device=device)
+    return [
+        Case(
+            method=method,
+            problem=problem.name,
+            stiff=problem.stiff,
+            rtol=rtol,
+            ours=score(solver, problem, rtol),
+            bound=bound_of(problem, rtol, is_default=method == STIFF_METHOD),
+        )
+        for rtol in LEVELS
+    ]
+
+
+def bound_of(problem: Problem, rtol: float, *, is_default: bool) -> float:
+    """Return the largest error that the goal allows."""
+    theirs = scipys_errors(problem, rtol).values()
+    return max(20.0, 3 * min(theirs)) if is_default else max(100.0, 3 * median(theirs))
+
+
+def summary(cases: list[Case], methods: list[str]) -> Table:
+    """Return one line for each method."""
+    lines = []
+    for method in methods:
+        mine = [case for case in cases if case.method == method]
+        missed = [f"{c.problem} {c.rtol:g} ({c.ours.error:.3g} > {c.bound:.3g})" for c in mine if not c.holds]
+        lines.append((method, f"{sum(case.holds for case in mine)} of {len(mine)}", ", ".join(missed) or "none"))
+    return Table(headers=("method", "within the bound", "beyond it (error > bound)"), rows=tuple(lines))
+
+
+def page(cases: list[Case], table: Table, where: str) -> str:
+    """Return the whole matrix as a page."""
+    headers = ("problem", "stiff", "method", "rtol", "error", "bound", "steps", "rejected")
+    rows = tuple(
+        (
+            c.problem,
+            c.stiff,
+            c.method,
+            f"{c.rtol:g}",
+            f"{c.ours.error:.3g}",
+            f"{c.bound:.3g}",
+            f"{c.ours.n_steps:,}",
+            f"{c.ours.n_rejected:,}",
+        )
+        for c in cases
+    )
+    parts = ["# Accuracy of stiff methods\n", f"{' '.join((__doc__ or '').split())}\n", table.markdown() + "\n"]
+    parts += [Table(headers=headers, rows=rows).markdown() + "\n"]
+    return "\n".join([*parts, f"Made by `python -m benchmarks.stiff_accuracy --save`. {where}\n"])
+
+
+if __name__ == "__main__":
+    main()
