@@ -18,6 +18,7 @@ from cubie._types import (
 )
 from cubie.buffer_registry import BufferEntry, BufferLayout, UnknownBufferError, buffer_registry
 from cubie.targets.base import Target
+from cubie.targets.cache import spelled
 
 
 class SettingsInstance(Protocol):
@@ -41,6 +42,8 @@ class ChildFactory(Protocol):
     def target(self) -> Target: ...
     @property
     def device_function(self) -> object: ...
+    @property
+    def shape(self) -> str: ...
 
 
 ChildT = TypeVar("ChildT", bound=ChildFactory)
@@ -144,6 +147,17 @@ class CUDAFactory(ABC, Generic[SettingsT, FunctionT_co]):
         if build is None or not build.is_of(layout, parts):
             build = self._build = Build(self.build(), layout, parts)
         return build.function
+
+    @property
+    def shape(self) -> str:
+        """All that shapes the device function, as text: the settings and layouts of the whole tree.
+
+        Raises
+        ------
+        TypeError: if settings hold more than plain data.
+        """
+        own = (type(self).__qualname__, spelled(self._settings), spelled(buffer_registry.layout(self)))
+        return "\n".join([*own, *(f"{name}: {child.shape}" for name, child in self._children.items())])
 
     @property
     def shared_buffer_size(self) -> int:

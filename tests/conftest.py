@@ -8,6 +8,8 @@ from hypothesis import settings
 
 from tests.seed import ACCURACY_SEED
 
+os.environ["CUBIE_CACHE"] = "0"  # tests that are about the cache turn it on, in a folder of their own
+
 IN_SIMULATOR = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
 
 # Two shared cores make no promise about the time of one example.

@@ -15,7 +15,7 @@ from cubie.batchsolving.schedule import Schedule
 from cubie.batchsolving.sweep import Inputs
 from cubie.batchsolving.tolerances import Tolerances
 from cubie.buffer_registry import BufferEntry, buffer_registry
-from cubie.cuda_factory import CUDAFactory
+from cubie.cuda_factory import Build, CUDAFactory
 from cubie.integrators.loops.ode_loop_config import N_OUTPUTS, LoopArguments, loop_arguments
 from cubie.integrators.single_integrator_run import RunSettings, SingleIntegratorRun
 from cubie.memory.mem_manager import check_output_fits, plan_chunks
@@ -69,6 +69,16 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         self.run.configure_run(settings)
         self.configure(settings)
 
+    @property
+    @override
+    def device_function(self) -> Kernel:
+        """The kernel: one that was kept, or compiled; its parts are built in the second case only."""
+        layout = buffer_registry.layout(self)  # another object once anything below has changed, settings included
+        build = self._build
+        if build is None or not build.is_of(layout, ()):
+            build = self._build = Build(self.build(), layout, ())
+        return build.function
+
     @override
     def build(self) -> Kernel:
         precision = self.settings.precision
@@ -81,7 +91,11 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
             shared_precision=precision,
             n_persistent=self.persistent_local_buffer_size,
             persistent_precision=precision,
+            shape=self.shape,
         )
+        kept = self.target.kept_kernel(layout)
+        if kept is not None:
+            return kept
         self.n_compilations += 1
         return self.target.kernel(self.run.device_function, layout)
 

@@ -52,6 +52,14 @@ class AnyRunFn(Protocol):
     def __call__(self, mask: Mask, /) -> bool: ...
 
 
+class SeldomFn(Protocol):
+    """`seldom(truth)`: the truth itself, of which the compiler learns that it hardly ever holds: what an `if` on it
+    guards is kept out of the way of the rest.
+    """
+
+    def __call__(self, truth: bool, /) -> bool: ...
+
+
 class SplatFn(Protocol):
     """`splat(value)`: one value for every run."""
 
@@ -184,6 +192,7 @@ class Target(ABC):
     """A run that has ended makes way for the next one, so that those beside it don't wait for each other."""
     select: SelectFn
     any_run: AnyRunFn
+    seldom: SeldomFn
     splat: SplatFn
     fma: FmaFn
     load_at: LoadAtFn
@@ -243,6 +252,10 @@ class Target(ABC):
     def kernel(self, solve_runs: "SolveRunsFn", layout: "KernelLayout", /) -> Kernel:
         """Build the batch kernel around the device function that integrates runs."""
 
+    def kept_kernel(self, layout: "KernelLayout", /) -> Kernel | None:
+        """Return the kernel of this layout and shape that an earlier process has kept, if there is one."""
+        return None
+
     def from_source(
         self, name: str, text: str, constants: Sequence[tuple[str, float]], precision: FloatPrecision
     ) -> FunctionT:  # type: ignore[type-var]  # the caller names the role of the function that the text defines
@@ -285,6 +298,8 @@ class KernelLayout(NamedTuple):
     shared_precision: Precision
     n_persistent: int
     persistent_precision: Precision
+    shape: str = ""
+    """All that shapes the device function, as text; the kernel is kept for other processes, unless it is empty."""
 
 
 class SolveRunsFn(Protocol):

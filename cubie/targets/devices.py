@@ -101,7 +101,7 @@ def lane_width(device: Device, n_numbers: int, precision: FloatPrecision) -> int
     """
     if device.kind != "cpu":
         return 1
-    from cubie.targets.cpu import register_bytes
+    from cubie.targets.machine_code import register_bytes
 
     n_bytes = precision(0).itemsize
     width = least = register_bytes() // n_bytes

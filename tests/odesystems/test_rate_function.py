@@ -1,18 +1,18 @@
 """Systems as device functions of the targets."""
 
 import re
-from typing import Final
+from types import FunctionType
+from typing import Final, NamedTuple
 
-import numba
 import numpy as np
 import pytest
 from numba import types
 
-from cubie._types import FloatPrecision, RateFn, Real, Vector
+from cubie._types import FloatPrecision, GlobalReals, Real, Vector
 from cubie.odesystems import create_ode_system
 from cubie.odesystems.rate_function import ObservablesFunction, RateFunction, SystemFunction, SystemSettings
 from cubie.odesystems.symbolic.functions import FUNCTIONS
-from cubie.targets.base import Target
+from cubie.targets.base import Argument, KernelLayout, Target
 from cubie.targets.cpu import CpuTarget
 from cubie.targets.cuda import CudaTarget
 from cubie.targets.reference import ReferenceTarget
@@ -65,19 +65,49 @@ def test_the_reference_target_runs_every_function_of_models(
         assert out[:, run] == pytest.approx(expected, rel=float(8 * np.finfo(precision).eps))
 
 
-def call(function: RateFn, t: Real, y: Vector, p: Vector, d: Vector, out: Vector) -> None:
-    function(t, y, p, d, out)
+class RateArguments(NamedTuple):
+    """The arguments of a kernel that evaluates a system once."""
+
+    first_run: int
+    n_slots: int
+    y: GlobalReals
+    parameters: GlobalReals
+    drivers: GlobalReals
+    out: GlobalReals
+
+
+def evaluated_on_the_cpu(kind: type[SystemFunction], precision: FloatPrecision, size: int) -> Values:
+    """Return what the compiled function stores, in a kernel around it alone."""
+    target, t = CpuTarget(), precision(1.5)
+    evaluate = kind(SystemSettings(system=EVERYTHING, precision=precision), target=target).device_function
+    namespace: dict[str, object] = {"evaluate": evaluate, "t": t}
+    exec(
+        "def solve_runs(first, stop, a, shared, persistent):\n    evaluate(t, a.y, a.parameters, a.drivers, a.out)",
+        namespace,
+    )
+    solve_runs = namespace["solve_runs"]
+    assert isinstance(solve_runs, FunctionType)
+    layout = KernelLayout(
+        name="evaluate",
+        group=RateArguments,
+        arguments=tuple(Argument(name, precision, True) for name in RateArguments._fields[2:]),
+        n_outputs=1,
+        n_shared=0,
+        shared_precision=precision,
+        n_persistent=0,
+        persistent_precision=precision,
+    )
+    out = np.full(size, np.nan, dtype=precision)
+    inputs = [np.array(values, dtype=precision) for values in (POINT, [2.0], [])]
+    target.kernel(target.device(solve_runs), layout).launch(inputs, [out], [(0, 1)], None)
+    return out.astype(np.float64)
 
 
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
 def test_the_cpu_compiles_every_function_of_models(precision: FloatPrecision) -> None:
-    compiled: object = numba.njit()(call)
-    assert callable(compiled)
-    inputs = [np.array(values, dtype=precision) for values in (POINT, [2.0], [])]
     for kind in KINDS:
         expected = expected_of(kind, precision)
-        out = np.full(len(expected), np.nan, dtype=precision)
-        compiled(built(kind, CpuTarget(), precision), precision(1.5), *inputs, out)
+        out = evaluated_on_the_cpu(kind, precision, len(expected))
         assert out == pytest.approx(expected, rel=float(32 * np.finfo(precision).eps))
 
 

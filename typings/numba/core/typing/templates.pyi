@@ -1,5 +1,5 @@
 from abc import ABC
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from numba.core.types import Type
@@ -14,6 +14,20 @@ class Signature:
 
 class FunctionTemplate(ABC): ...
 class AbstractTemplate(FunctionTemplate): ...
+class _OverloadFunctionTemplate(AbstractTemplate): ...
+class _OverloadAttributeTemplate: ...
+
+class Registry:
+    functions: list[object]
+    attributes: list[object]
+    globals: list[tuple[object, object]]
+
+class RegistryLoader:
+    registry_items: tuple[str, ...]
+    def __init__(self, registry: Registry) -> None: ...
+    def new_registrations(self, name: str) -> Iterator[object]: ...
+
+builtin_registry: Registry
 
 def infer_global(val: object) -> Callable[[type[_TemplateT]], type[_TemplateT]]: ...
 def signature(return_type: Type, *args: Type) -> Signature: ...
