@@ -177,6 +177,10 @@ class Kernel(Protocol):
     ) -> LaunchStatistics: ...
 
 
+def _same(x: Real | Scalar, /) -> Real:
+    return x  # type: ignore[return-value]  # numbers come as they are
+
+
 class Target(ABC):
     """A kind of processor (or none: the reference) for which factories build device functions.
 
@@ -242,6 +246,18 @@ class Target(ABC):
     @abstractmethod
     def to_real(self, precision: FloatPrecision) -> ToRealFn:
         """Return the conversion of per-run integers to `precision`."""
+
+    def rough_precision(self, precision: FloatPrecision) -> FloatPrecision:
+        """Return the precision of controllers where that of states is `precision`."""
+        return precision
+
+    def to_rough(self, precision: FloatPrecision) -> UnaryFn:
+        """Return the rounding of a real of `precision` to the precision of controllers."""
+        return self.device(_same)
+
+    def from_rough(self, precision: FloatPrecision) -> UnaryFn:
+        """Return the conversion of a controller's real to `precision`."""
+        return self.device(_same)
 
     @property
     @abstractmethod

@@ -36,16 +36,28 @@ from cubie.targets.base import (
     SolveRunsFn,
     Target,
     ToRealFn,
+    UnaryFn,
     poison_value,
 )
 from cubie.targets.cuda_launch import CudaKernel, padded
-from cubie.targets.llvm import INSTRUCTIONS, ROUGH_FUNCTIONS, approximation, libdevice_function, primitives
+from cubie.targets.llvm import (
+    EXTREMA,
+    INSTRUCTIONS,
+    ROUGH_FUNCTIONS,
+    approximation,
+    extremum,
+    libdevice_function,
+    magnitude,
+    primitives,
+)
 from cubie.targets.unroll import unrolled
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 SIMULATED: Final = bool(config.ENABLE_CUDASIM)
+LONGEST_LOOP: Final = 32
+"""Rounds of a loop that the compiler writes out by itself: longer ones are cut, so that vectors stay in registers."""
 compile_kwargs: Final[dict[str, Any]] = {} if SIMULATED else {"forceinline": True}
 NUMBA_TYPES: Final[dict[Any, Any]] = {
     np.float32: types.float32,
@@ -109,11 +121,17 @@ def shared_primitives() -> dict[str, Any]:
         from cubie.targets import reference
 
         return {name: reference.FUNCTIONS[name] for name in ("fma", "select", "increment", *ROUGH_FUNCTIONS, *NAMES)}
+    from numba.core.targetconfig import ConfigStack
     from numba.cuda.extending import intrinsic
+
+    def has_extrema() -> bool:
+        flags: Any = ConfigStack().top()  # type: ignore[no-untyped-call]  # numba's own
+        return bool(flags.compute_capability >= (8, 0))
 
     exact = {name: libdevice_function(intrinsic, spelling) for name, spelling in INSTRUCTIONS.items()}
     rough = {name: approximation(intrinsic, *spellings) for name, spellings in ROUGH_FUNCTIONS.items()}
-    return primitives(intrinsic, types.int32) | exact | rough
+    extrema = {name: extremum(intrinsic, name, has_extrema) for name in EXTREMA}
+    return primitives(intrinsic, types.int32) | exact | rough | extrema | {"absolute": magnitude(intrinsic)}
 
 
 OURS: Final[dict[str, Any]] = {
@@ -156,7 +174,7 @@ class CudaTarget(Target):
 
     @override
     def device(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
-        return cast(DeviceFunction[P, R], _device(unrolled(function)))
+        return cast(DeviceFunction[P, R], _device(unrolled(function, LONGEST_LOOP)))
 
     @override
     def inlined(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
@@ -169,6 +187,18 @@ class CudaTarget(Target):
             return precision(count)
 
         return cast(ToRealFn, to_real)
+
+    @override
+    def rough_precision(self, precision: FloatPrecision) -> FloatPrecision:
+        return precision if SIMULATED else np.float32
+
+    @override
+    def to_rough(self, precision: FloatPrecision) -> UnaryFn:
+        return cast(UnaryFn, self.to_real(self.rough_precision(precision)))
+
+    @override
+    def from_rough(self, precision: FloatPrecision) -> UnaryFn:
+        return cast(UnaryFn, self.to_real(precision))
 
     def _allocate(self, placement: Placement) -> Any:
         _shared = placement.pool == "shared"

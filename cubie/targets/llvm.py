@@ -45,6 +45,21 @@ def suffix(value_type: Any) -> str:
     return f"v{count}{bits}" if count else bits
 
 
+def _first_that_is(name: str, symbol: str) -> Any:
+    def choose(typing_context: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            first, second = arguments
+            return builder.select(builder.fcmp_ordered(symbol, first, second), first, second)
+
+        result = alike(name, a, b)
+        return result(result, result), generate
+
+    return choose
+
+
+EXTREMA: Final = {"minimum": _first_that_is("minimum", "<"), "maximum": _first_that_is("maximum", ">")}
+
+
 def primitives(intrinsic: Callable[[Any], Any], int32: Any) -> dict[str, Any]:
     """Build the primitives with one compiler's `intrinsic` decorator; `int32` is that compiler's type of counters."""
 
@@ -90,21 +105,9 @@ def primitives(intrinsic: Callable[[Any], Any], int32: Any) -> dict[str, Any]:
 
         return x(x), generate
 
-    def first_that_is(name: str, symbol: str) -> Any:
-        def choose(typing_context: Any, a: Any, b: Any) -> Any:
-            def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-                first, second = arguments
-                return builder.select(builder.fcmp_ordered(symbol, first, second), first, second)
-
-            result = alike(name, a, b)
-            return result(result, result), generate
-
-        return intrinsic(choose)
-
     return {
         **{function.__name__: intrinsic(function) for function in (fma, select, increment, sign, rough_reciprocal)},
-        "minimum": first_that_is("minimum", "<"),
-        "maximum": first_that_is("maximum", ">"),
+        **{name: intrinsic(choice) for name, choice in EXTREMA.items()},
     }
 
 
@@ -136,6 +139,46 @@ def llvm_function(intrinsic: Callable[[Any], Any], name: str) -> Any:
 def libdevice_function(intrinsic: Callable[[Any], Any], name: str) -> Any:
     """Build the primitive for a function of one number of CUDA's libdevice: NVVM lacks LLVM's own."""
     return function_of_one(intrinsic, lambda value_type: f"__nv_{name}{'f' if value_type == ir.FloatType() else ''}")
+
+
+def magnitude(intrinsic: Callable[[Any], Any]) -> Any:
+    """Build `absolute` for a GPU: integer units take the sign off a double, so that those of doubles need not."""
+
+    def absolute(typing_context: Any, x: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            (value,) = arguments
+            if value.type == ir.FloatType():
+                return call(builder, "__nv_fabsf", value.type, [value])
+            bits = ir.IntType(64)
+            kinds = ir.FunctionType(bits, [bits])
+            without_sign = f"and.b64 $0, $1, {2**63 - 1:#x};"
+            masked = builder.asm(kinds, without_sign, "=l,l", [builder.bitcast(value, bits)], side_effect=False)
+            return builder.bitcast(masked, value.type)
+
+        return x(x), generate
+
+    return intrinsic(absolute)
+
+
+def extremum(intrinsic: Callable[[Any], Any], name: str, has_instruction: Callable[[], bool]) -> Any:
+    """Build `minimum` or `maximum` of singles as the one instruction that newer GPUs have for it, which answers NaN to
+    NaN, where the GPU has it.
+    """
+    instruction = {"minimum": "min.NaN.f32", "maximum": "max.NaN.f32"}[name]
+
+    def choose(typing_context: Any, a: Any, b: Any) -> Any:
+        result, generate_plain = EXTREMA[name](typing_context, a, b)
+
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            value_type = arguments[0].type
+            if value_type != ir.FloatType() or not has_instruction():
+                return generate_plain(context, builder, signature, arguments)
+            kinds = ir.FunctionType(value_type, [value_type] * 2)
+            return builder.asm(kinds, f"{instruction} $0, $1, $2;", "=f,f,f", arguments, side_effect=False)
+
+        return result, generate
+
+    return intrinsic(choose)
 
 
 def approximation(intrinsic: Callable[[Any], Any], single: str, double: str | None) -> Any:

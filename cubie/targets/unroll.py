@@ -32,15 +32,18 @@ def expression(function: Callable[P, R]) -> Callable[P, R]:
     return function
 
 
-def unrolled(function: Callable[P, R]) -> Callable[P, R]:
-    """Return `function` with its `static` loops unrolled; one without any comes back as it is."""
-    if (
-        not isinstance(function, FunctionType)
-        or "static" not in function.__code__.co_names + function.__code__.co_freevars
-    ):
+def unrolled(function: Callable[P, R], longest: int | None = None) -> Callable[P, R]:
+    """Return `function` with its `static` loops unrolled; one without any comes back as it is.
+
+    With `longest`, other loops over a range known at build time are cut into loops of at most so many rounds, which a
+    compiler still writes out by itself, where it would keep one long loop, and the arrays in it in memory.
+    """
+    if not isinstance(function, FunctionType) or not {"static", "range"} & set(_names(function)):
         return function
     definition = _source(function)
-    evaluator = _Evaluator(function)
+    evaluator = _Evaluator(function, longest)
+    if "static" not in _names(function) and not evaluator.cuts(definition):
+        return function
     straight = ast.FunctionDef(
         name=function.__name__,
         args=_without_annotations(definition.args),
@@ -52,6 +55,10 @@ def unrolled(function: Callable[P, R]) -> Callable[P, R]:
     code: CodeType = compile(ast.fix_missing_locations(module), function.__code__.co_filename, "exec")
     exec(code, evaluator.namespace)
     return cast(Callable[P, R], evaluator.namespace[function.__name__])
+
+
+def _names(function: FunctionType) -> tuple[str, ...]:
+    return function.__code__.co_names + function.__code__.co_freevars
 
 
 def _source(function: FunctionType) -> ast.FunctionDef:
@@ -69,13 +76,18 @@ def _without_annotations(arguments: ast.arguments) -> ast.arguments:
 class _Evaluator(ast.NodeTransformer):
     """Replaces what is known at build time by its value, leaving the rest as written."""
 
-    def __init__(self, function: FunctionType) -> None:
+    def __init__(self, function: FunctionType, longest: int | None = None) -> None:
+        self._longest = longest
         outer = inspect.getclosurevars(function)
         self.namespace: dict[str, Any] = {**function.__globals__, **outer.nonlocals}
         self._local_names = frozenset(function.__code__.co_varnames)
         self._known: dict[str, Any] = {}
         self._written_out: dict[str, ast.expr] = {}
         self._fresh = self.namespace
+
+    def cuts(self, definition: ast.FunctionDef) -> bool:
+        """Tell whether there is a loop so long that it is cut."""
+        return any(isinstance(node, ast.For) and len(self._parts(node)) > 1 for node in ast.walk(definition))
 
     def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
         return [straight for statement in statements for straight in self._statements(statement)]
@@ -85,7 +97,10 @@ class _Evaluator(ast.NodeTransformer):
             yield from self._repeated(statement)
         elif isinstance(statement, ast.If) and self._is_known(statement.test):
             yield from self.block(statement.body if self._value(statement.test) else statement.orelse)
-        elif isinstance(statement, (ast.For, ast.While, ast.If)):
+        elif isinstance(statement, ast.For):
+            for part in self._parts(statement) or [statement.iter]:
+                yield self._compound(ast.For(**{**dict(ast.iter_fields(statement)), "iter": part}))
+        elif isinstance(statement, (ast.While, ast.If)):
             yield self._compound(statement)
         elif not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
             yield cast(ast.stmt, self.visit(copy.deepcopy(statement)))
@@ -97,6 +112,17 @@ class _Evaluator(ast.NodeTransformer):
             self._known[name] = value
             yield from self.block(loop.body)
         self._known.pop(name, None)
+
+    def _parts(self, loop: ast.For) -> list[ast.expr]:
+        """Return the ranges that a long loop is cut into; none of a loop that is not over a range known already."""
+        call = loop.iter
+        if self._longest is None or not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
+            return []
+        if call.func.id != "range" or len(call.args) != 1 or not self._is_known(call.args[0]):
+            return []
+        n, longest = self._value(call.args[0]), self._longest
+        bounds = [(start, min(start + longest, n)) for start in range(0, n, longest)]
+        return [ast.Call(call.func, [ast.Constant(start), ast.Constant(stop)], []) for start, stop in bounds]
 
     def _compound(self, statement: ast.For | ast.While | ast.If) -> ast.stmt:
         shell = copy.deepcopy(statement)

@@ -34,6 +34,7 @@ WAYS: Final[dict[str, SolveOptions]] = {
     "chosen times and observables": {"t_eval": [0.1, 0.25, 0.4], "save": ["clock", "y", "energy"]},
     "regular times": {"save_every": 0.1},
     "fixed steps": {"method": "classical-rk4", "first_step": 0.05, "save_every": 0.25},
+    "blocks of fixed steps": {"method": "classical-rk4", "first_step": 0.01},
     "extra stages": {"method": "dop853", "t_eval": [0.2, 0.3]},
     "cubic dense output": {"method": "bogacki-shampine-32", "t_eval": [0.2, 0.3], "rtol": 1e-3},
     "tolerances by state": {"rtol": {"x": 1e-3, "y": 1e-5}, "atol": [1e-6, 1e-8]},
@@ -59,6 +60,26 @@ def test_every_output_is_the_reference_targets_to_the_bit(way: str, precision: P
     simulated, reference = solutions((0.0, 0.5), **options)
     assert_same_bits(simulated, reference)
     assert simulated.variables == reference.variables
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_a_block_of_fixed_steps_that_went_wrong_is_taken_again_step_by_step(precision: PrecisionName) -> None:
+    explosive = create_ode_system("dx = x*x", states={"x": 1.0})
+    simulated, reference = (
+        solve_on(
+            target,
+            explosive,
+            (0.0, 2.0),
+            y0={"x": [1.0, 0.7, 0.1]},
+            method="rk4",
+            first_step=0.02,
+            precision=precision,
+        )
+        for target in (CudaTarget(), ReferenceTarget(width=1))
+    )
+    assert simulated.status.tolist() == [Status.non_finite, Status.non_finite, Status.success]
+    assert 32 < simulated.n_steps[0] < 100
+    assert_same_bits(simulated, reference)
 
 
 def test_backwards_from_an_awkward_time() -> None:

@@ -116,6 +116,15 @@ class ExplicitRungeKutta(ExplicitStep[ErkSettings]):
             return StepFunctions(self._step(stage_rate), hermite.prepare_dense, hermite.interpolate)
         return StepFunctions(self._step(stage_rate), self._prepare_dense(stage_rate), self._interpolate(stage_rate))
 
+    @property
+    def _nested(self) -> bool:
+        """Sums of stages are formed before they are multiplied by dt, which in small systems is less work than to
+        multiply every coefficient by it; where all steps are equal, that is done once and for all.
+        """
+        tableau, n_states = self.settings.tableau, self.settings.n_states
+        n_products = sum(entry != 0 for row in (*tableau.a, tableau.b) for entry in row)
+        return self.settings.estimates_error and n_states * tableau.n_stages <= n_products
+
     def _stage_rate(self) -> StageRateFn:
         n, end = self.settings.n_states, self.settings.end
 
@@ -138,6 +147,7 @@ class ExplicitRungeKutta(ExplicitStep[ErkSettings]):
         error_rows = tuple(row for row in (rounded.error_weights, rounded.second_error_weights) if row is not None)
         uses, (ends_with,), measures = nonzero(a), nonzero((b,)), nonzero(error_rows)
         n_errors, n_error_stages = self.settings.n_errors, min(n_stages, end + 1)
+        nested = self._nested
         zero, ok = self.settings.precision(0), np.int32(0)
         rate_of, allocate_stage_rates = self.rate.device_function, self.allocator("stage_rates")
         fma, splat = self.target.fma, self.target.splat
@@ -159,22 +169,24 @@ class ExplicitRungeKutta(ExplicitStep[ErkSettings]):
             stage_rates = allocate_stage_rates(shared, persistent)
             for s in static(range(1, n_stages)):
                 for i in range(n):
-                    stage_state = y[i]
+                    slope = splat(zero) if nested else y[i]
                     for j in static(range(s)):
                         if uses[s][j]:
-                            stage_state = fma(dt * a[s][j], stage_rate(j, i, rate, stage_rates, rate_next), stage_state)
-                    y_next[i] = stage_state
+                            weight = a[s][j] if nested else dt * a[s][j]
+                            slope = fma(weight, stage_rate(j, i, rate, stage_rates, rate_next), slope)
+                    y_next[i] = fma(dt, slope, y[i]) if nested else slope
                 if s == end:
                     rate_of(t + dt, y_next, parameters, drivers, rate_next)
                 else:
                     rate_of(fma(c[s], dt, t), y_next, parameters, drivers, stage_rates[(s - 1) * n : s * n])
             if end == n_stages:
                 for i in range(n):
-                    state = y[i]
+                    slope = splat(zero) if nested else y[i]
                     for j in static(range(n_stages)):
                         if ends_with[j]:
-                            state = fma(dt * b[j], stage_rate(j, i, rate, stage_rates, rate_next), state)
-                    y_next[i] = state
+                            weight = b[j] if nested else dt * b[j]
+                            slope = fma(weight, stage_rate(j, i, rate, stage_rates, rate_next), slope)
+                    y_next[i] = fma(dt, slope, y[i]) if nested else slope
                 rate_of(t + dt, y_next, parameters, drivers, rate_next)
             for e in static(range(n_errors)):
                 for i in range(n):
@@ -182,9 +194,9 @@ class ExplicitRungeKutta(ExplicitStep[ErkSettings]):
                     for j in static(range(n_error_stages)):
                         if measures[e][j]:
                             difference = fma(
-                                dt * error_rows[e][j], stage_rate(j, i, rate, stage_rates, rate_next), difference
+                                error_rows[e][j], stage_rate(j, i, rate, stage_rates, rate_next), difference
                             )
-                    error[e * n + i] = difference
+                    error[e * n + i] = dt * difference
             return splat(ok)
 
         return step

@@ -34,13 +34,14 @@ def make_attempt(
     target: Target, settings: LoopSettings, clock: Clock, norms: Norms, step: StepFn, gain: GainFn
 ) -> AttemptFn:
     """Build the attempt of one step, of adapted or of fixed length."""
-    inside = _make_inside(target, settings)
+    inside = make_inside(target, settings)
     if settings.adaptive:
         return _make_adapted(target, settings, clock, norms, step, gain, inside)
     return _make_fixed(target, settings, clock, norms, step, inside)
 
 
-def _make_inside(target: Target, settings: LoopSettings) -> InsideFn:
+def make_inside(target: Target, settings: LoopSettings) -> InsideFn:
+    """Build the guard of right-hand sides that end with the span."""
     zero, guard = settings.precision(0), settings.precision(2 * settings.eps)
     select, splat, fma = target.select, target.splat, target.fma
     absolute, maximum = target.absolute, target.maximum
@@ -64,12 +65,12 @@ def _make_adapted(
     inside: InsideFn,
 ) -> AttemptFn:
     one, huge, stretch = settings.precision(1), settings.precision(1e30), settings.precision(STRETCH)
-    tiny, none = settings.precision(8 * settings.tiny), np.int32(0)
+    tiny = settings.precision(8 * settings.tiny)
     ulps = settings.precision(4 * (settings.eps * settings.eps if settings.compensated else settings.eps))
     too_small, non_finite = np.int32(Status.step_too_small), np.int32(Status.non_finite)
-    error_squared_of, advance, between = norms.error_squared, clock.advance, clock.between
+    error_squared_of, between = norms.error_squared, clock.between
     allow, select, splat, fma = norms.allow, target.select, target.splat, target.fma
-    absolute, minimum = target.absolute, target.minimum
+    absolute, minimum, negate = target.absolute, target.minimum, target.negate
 
     @target.device
     def attempt(state: State, w: Workspace, arguments: LoopArguments) -> Attempt:
@@ -78,7 +79,6 @@ def _make_adapted(
         is_last = state.length * stretch >= left
         taken = select(is_last, left, state.length)
         dt = taken * arguments.direction
-        t_next, t_next_rest = advance(t, state.t_rest, dt)
         allow(w.y, w.error, arguments)
         answer = step(
             inside(t, dt, t, arguments), dt, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, w.error,
@@ -89,11 +89,8 @@ def _make_adapted(
         growth = gain(error_squared, accepted, w.control_shared, w.control_persistent)
         next_length = minimum(taken * growth, arguments.max_step)
         cause = select(answer > 0, answer, select(error_squared < huge, splat(too_small), splat(non_finite)))
-        failure = select(next_length < fma(ulps, absolute(t), tiny), cause, splat(none))
-        return Attempt(
-            dt, is_last, accepted, select(is_last, end, t_next), select(is_last, end_rest, t_next_rest), next_length,
-            failure
-        )  # fmt: skip
+        failed = negate(next_length >= fma(ulps, absolute(t), tiny))
+        return Attempt(dt, is_last, accepted, next_length, failed, cause)
 
     return attempt
 
@@ -101,9 +98,9 @@ def _make_adapted(
 def _make_fixed(
     target: Target, settings: LoopSettings, clock: Clock, norms: Norms, step: StepFn, inside: InsideFn
 ) -> AttemptFn:
-    zero, none, non_finite = settings.precision(0), np.int32(0), np.int32(Status.non_finite)
+    zero, non_finite = settings.precision(0), np.int32(Status.non_finite)
     finite, allow, now = norms.finite, norms.allow, clock.now
-    select, splat, increment = target.select, target.splat, target.increment
+    select, splat, increment, negate = target.select, target.splat, target.increment, target.negate
 
     @target.device
     def attempt(state: State, w: Workspace, arguments: LoopArguments) -> Attempt:
@@ -115,8 +112,8 @@ def _make_fixed(
             w.step_shared, w.step_persistent
         )  # fmt: skip
         accepted = (finite(w.y_next) <= zero) & (answer <= 0)
-        failure = select(accepted, splat(none), select(answer > 0, answer, splat(non_finite)))
-        is_last = increment(state.n_steps, state.status < 0) >= arguments.max_steps
-        return Attempt(dt, is_last, accepted, state.t, state.t_rest, state.length, failure)
+        cause = select(answer > 0, answer, splat(non_finite))
+        is_last = increment(state.n_steps, state.n_steps >= 0) >= arguments.max_steps
+        return Attempt(dt, is_last, accepted, state.length, negate(accepted), cause)
 
     return attempt

@@ -2,6 +2,7 @@
 
 References
 ----------
+Kahan (1965), Commun. ACM 8(1), 40 (sums of steps that carry what rounding left).
 Knuth (1997), The Art of Computer Programming 2, Sec. 4.2.2, Theorem B (the sum of two numbers and its rounding error).
 """
 
@@ -14,7 +15,7 @@ from cubie.targets.base import Target
 
 
 class AdvanceFn(Protocol):
-    """The time pair after a step of `dt`."""
+    """The time pair after a step of `dt`, to the rounding of `dt` itself; a step of zero leaves it as it is."""
 
     def __call__(self, t: Real, t_rest: Real, dt: Real) -> tuple[Real, Real]: ...
 
@@ -46,13 +47,19 @@ def make_clock(target: Target, settings: LoopSettings) -> Clock:
 
     @target.device
     def advance(t: Real, t_rest: Real, dt: Real) -> tuple[Real, Real]:
-        rough = t + dt
         if compensated:
-            moved = rough - t
-            rest = ((t - (rough - moved)) + (dt - moved)) + t_rest
-            total = rough + rest
-            return total, rest - (total - rough)
-        return rough, t_rest
+            step = dt + t_rest
+            total = t + step
+            return total, step - (total - t)
+        return t + dt, t_rest
+
+    @target.device
+    def total_of(a: Real, b: Real, rest: Real) -> tuple[Real, Real]:
+        rough = a + b
+        moved = rough - a
+        both = ((a - (rough - moved)) + (b - moved)) + rest
+        total = rough + both
+        return total, both - (total - rough)
 
     @target.device
     def between(t: Real, t_rest: Real, until: Real, until_rest: Real) -> Real:
@@ -64,11 +71,11 @@ def make_clock(target: Target, settings: LoopSettings) -> Clock:
     def now(state: State, arguments: LoopArguments) -> tuple[Real, Real]:
         if adaptive:
             return state.t, state.t_rest
-        n, dt = to_real(state.n_steps - state.n_rejected), arguments.first_step * arguments.direction
+        n, dt = to_real(state.n_accepted), arguments.first_step * arguments.direction
         if compensated:
             walked = n * dt
             rest = fma(n, arguments.first_step_rest * arguments.direction, fma(n, dt, -walked))
-            return advance(state.t, state.t_rest + rest, walked)
+            return total_of(state.t, walked, state.t_rest + rest)
         return fma(n, dt, state.t), state.t_rest
 
     return Clock(advance, between, now)

@@ -20,6 +20,7 @@ from cubie.integrators.loops.norms import Norms, make_norms
 from cubie.integrators.loops.ode_loop_config import RUNNING, LoopArguments, LoopSettings
 from cubie.integrators.loops.run_state import State, Workspace
 from cubie.integrators.loops.saves import EmitFn, SaveFn, Saves, make_saves
+from cubie.integrators.loops.stride import StrideFn, make_stride
 from cubie.integrators.step_control.controller import StepController
 from cubie.odesystems.rate_function import RateFunction
 from cubie.outputhandling.output_functions import OutputFunctions
@@ -52,9 +53,11 @@ class AcceptFn(Protocol):
 
 
 class AdvanceStateFn(Protocol):
-    """Attempt a step of the active runs, emit what is due, and accept it or not."""
+    """Attempt a step of the active runs, emit what is due, and accept it or not; answer which runs go on, too."""
 
-    def __call__(self, active: Mask, slot: Count, state: State, w: Workspace, arguments: LoopArguments) -> State: ...
+    def __call__(
+        self, active: Mask, slot: Count, state: State, w: Workspace, arguments: LoopArguments
+    ) -> tuple[State, Mask]: ...
 
 
 class LeaveFn(Protocol):
@@ -87,7 +90,8 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         """Both ends of a step and what belongs to a run; a state for dense output only where that is needed."""
         n = settings.n_states
         sizes = {"y": n, "rate": n, "y_next": n, "rate_next": n, "error": settings.error_size}
-        sizes |= {"dense_state": n * settings.dense, "parameters": settings.n_parameters, "drivers": settings.n_drivers}
+        sizes |= {"dense_state": n * settings.dense, "y_kept": n * settings.strides}
+        sizes |= {"parameters": settings.n_parameters, "drivers": settings.n_drivers}
         return tuple(buffer(name, size, settings.precision) for name, size in sizes.items())
 
     @override
@@ -99,10 +103,11 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         attempt = make_attempt(self.target, self.settings, clock, norms, method.step, gain)
         forget = method.reset or self._forget_nothing()
         enter, leave = self._enter(clock, norms, saves, forget), self._leave(clock, saves.save)
-        advance = self._advance(attempt, saves.emit)
+        advance = self._advance(clock, attempt, saves.emit)
         if self.target.refills:
             return self._queue(enter, advance, leave)
-        return self._one(enter, advance, leave)
+        stride = make_stride(self.target, self.settings, clock, norms, method.step, self.rate.device_function)
+        return self._one(enter, stride, advance, leave)
 
     def _blank(self) -> BlankFn:
         zero, start, success = self.settings.precision(0), np.int32(0), np.int32(Status.success)
@@ -115,7 +120,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
 
         return blank
 
-    def _one(self, enter: EnterFn, advance: AdvanceStateFn, leave: LeaveFn) -> SolveRunsFn:
+    def _one(self, enter: EnterFn, stride: StrideFn, advance: AdvanceStateFn, leave: LeaveFn) -> SolveRunsFn:
         """Build the loop of a target that advances one run and is done."""
         open_workspace, blank = self._open(), self._blank()
         select, any_run, side_by_side = self.target.select, self.target.any_run, self.target.side_by_side
@@ -128,9 +133,9 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
             slot, exists = run - arguments.first_run, run < stop
             state = enter(exists, select(exists, run, first), blank(), w, arguments)
             active = exists & (state.status < 0)
+            state = stride(active, state, w, arguments)
             while any_run(active):
-                state = advance(active, slot, state, w, arguments)
-                active = state.status < 0
+                state, active = advance(active, slot, state, w, arguments)
             leave(exists, slot, state, w, arguments)
 
         return solve_runs
@@ -153,9 +158,9 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
                     state = enter(fresh, select(fresh, run, first), state, w, arguments)
                     fresh = fresh & negate(fresh)
                 slot = run - arguments.first_run
-                state = advance(occupied & (state.status < 0), slot, state, w, arguments)
-                ended = occupied & (state.status >= 0)
-                occupied = occupied & negate(ended)
+                state, active = advance(occupied & (state.status < 0), slot, state, w, arguments)
+                ended = occupied & negate(active)
+                occupied = active
                 if any_run(ended):
                     leave(ended, slot, state, w, arguments)
                     run = select(ended, waiting + rank(ended), run)
@@ -166,8 +171,8 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         return solve_runs
 
     def _open(self) -> OpenFn:
-        names = ("y", "rate", "y_next", "rate_next", "error", "dense_state", "parameters", "drivers")
-        y, rate, y_next, rate_next, error, dense_state, parameters, drivers = (self.allocator(name) for name in names)
+        names = ("y", "rate", "y_next", "rate_next", "error", "dense_state", "y_kept", "parameters", "drivers")
+        y, rate, y_next, rate_next, error, dense_state, y_kept, parameters, drivers = map(self.allocator, names)
         step_shared, step_persistent = self.child_allocators("step")
         control_shared, control_persistent = self.child_allocators("controller")
         output_shared, output_persistent = self.child_allocators("output")
@@ -181,6 +186,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
                 rate_next(shared, persistent),
                 error(shared, persistent),
                 dense_state(shared, persistent),
+                y_kept(shared, persistent),
                 parameters(shared, persistent),
                 drivers(shared, persistent),
                 step_shared(shared, persistent),
@@ -247,7 +253,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
                 select(fresh, t_rest, state.t_rest),
                 select(fresh, length, state.length),
                 select(fresh, splat(none), state.n_steps),
-                select(fresh, splat(none), state.n_rejected),
+                select(fresh, splat(none), state.n_accepted),
                 select(fresh, n_saved, state.n_saved),
                 select(fresh, due, state.due),
                 select(fresh, due_rest, state.due_rest),
@@ -256,36 +262,34 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
 
         return enter
 
-    def _advance(self, attempt: AttemptFn, emit: EmitFn) -> AdvanceStateFn:
+    def _advance(self, clock: Clock, attempt: AttemptFn, emit: EmitFn) -> AdvanceStateFn:
         target, dense, adaptive = self.target, self.settings.dense, self.settings.adaptive
-        running, success, max_steps = np.int32(RUNNING), np.int32(Status.success), np.int32(Status.max_steps)
+        zero, success, max_steps = self.settings.precision(0), np.int32(Status.success), np.int32(Status.max_steps)
         select, splat, negate, increment = target.select, target.splat, target.negate, target.increment
-        accept = self._accept()
+        accept, move, refills = self._accept(), clock.advance, target.refills
 
         @target.device
-        def advance(active: Mask, slot: Count, state: State, w: Workspace, arguments: LoopArguments) -> State:
+        def advance(
+            active: Mask, slot: Count, state: State, w: Workspace, arguments: LoopArguments
+        ) -> tuple[State, Mask]:
             tried = attempt(state, w, arguments)
             accepted = tried.accepted & active
             n_saved, due, due_rest = state.n_saved, state.due, state.due_rest
             if dense:
                 n_saved, due, due_rest = emit(accepted, slot, state, tried, w, arguments)
             accept(accepted, w)
-            n_steps = increment(state.n_steps, active)
-            going_on = splat(running)
+            t, t_rest, n_steps = state.t, state.t_rest, increment(state.n_steps, active)
+            arrived = accepted & tried.is_last
+            ended = arrived | (active & tried.failed)
             if adaptive:
-                going_on = select(n_steps < arguments.max_steps, going_on, splat(max_steps))
-            going_on = select(tried.failure > 0, tried.failure, going_on)
-            return State(
-                select(accepted, tried.t_next, state.t),
-                select(accepted, tried.t_next_rest, state.t_rest),
-                select(active, tried.next_length, state.length),
-                n_steps,
-                increment(state.n_rejected, active & negate(tried.accepted)),
-                n_saved,
-                due,
-                due_rest,
-                select(active, select(accepted & tried.is_last, splat(success), going_on), state.status),
-            )
+                t, t_rest = move(t, t_rest, select(accepted, tried.dt, splat(zero)))
+                ended = ended | (active & (n_steps >= arguments.max_steps))
+            status = select(arrived, splat(success), select(tried.failed, tried.cause, splat(max_steps)))
+            if refills:  # else nobody asks before the run has ended
+                status = select(ended, status, state.status)
+            length, n_accepted = select(active, tried.next_length, state.length), increment(state.n_accepted, accepted)
+            moved = State(t, t_rest, length, n_steps, n_accepted, n_saved, due, due_rest, status)
+            return moved, active & negate(ended)
 
         return advance
 
@@ -330,6 +334,6 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
                 store_at(arguments.final_time, n_slots + slot, t_rest, mask)
             store_at(arguments.counts, slot, state.status, mask)
             store_at(arguments.counts, n_slots + slot, state.n_steps, mask)
-            store_at(arguments.counts, 2 * n_slots + slot, state.n_rejected, mask)
+            store_at(arguments.counts, 2 * n_slots + slot, state.n_steps - state.n_accepted, mask)
 
         return leave

@@ -109,6 +109,11 @@ class LoopSettings:
         return max(self.n_errors, int(self.weighs_errors)) * self.n_states
 
     @property
+    def strides(self) -> bool:
+        """Nothing happens between the start and the end but steps of one length, which need no look at each."""
+        return not (self.adaptive or self.dense or self.weighs_errors)
+
+    @property
     def eps(self) -> float:
         """The distance from 1 to the next number."""
         return 2.0**-23 if self.precision is np.float32 else 2.0**-52

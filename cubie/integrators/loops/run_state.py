@@ -14,6 +14,7 @@ class Workspace(NamedTuple):
     rate_next: Vector
     error: Vector
     dense_state: Vector
+    y_kept: Vector
     parameters: Vector
     drivers: Vector
     step_shared: SharedBank
@@ -34,7 +35,7 @@ class State(NamedTuple):
     t_rest: Real
     length: Real
     n_steps: Count
-    n_rejected: Count
+    n_accepted: Count
     n_saved: Count
     due: Real
     due_rest: Real
@@ -42,12 +43,11 @@ class State(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """What a step came to, per run; `failure` is 0 or the status that ends the run."""
+    """What a step came to, per run; `cause` is the status of those that failed."""
 
     dt: Real
     is_last: Mask
     accepted: Mask
-    t_next: Real
-    t_next_rest: Real
     next_length: Real
-    failure: Count
+    failed: Mask
+    cause: Count

@@ -97,17 +97,18 @@ class StepController(CUDAFactory[ControllerSettings, ControlFunctions]):
         return reset
 
     def _gain(self) -> GainFn:
-        law, precision = self.settings.law, self.settings.precision
+        law, precision = self.settings.law, self.target.rough_precision(self.settings.precision)
         power = self.settings.error_order + 1
-        beta = tuple(precision(-weight / power) for weight in law.beta)
+        beta = tuple(precision(-0.5 * weight / power) for weight in law.beta)
         alpha = tuple(precision(-weight) for weight in law.alpha)
-        plain = precision(-1 / power)
+        plain = precision(-0.5 / power)
         n_errors, n_gains = law.n_past_errors, law.n_past_gains
         log_safety, log_min, log_max = (precision(math.log2(x)) for x in (law.safety, law.min_gain, law.max_gain))
         set_point = precision(math.log2(law.safety) * sum(law.beta))
-        zero, half, floor, huge = precision(0), precision(0.5), precision(-64), precision(1e30)
-        remembered_floor = precision(math.log2(LEAST_REMEMBERED_ERROR))
+        zero, floor, huge = precision(0), precision(-128), precision(1e30)
+        remembered_floor = precision(2 * math.log2(LEAST_REMEMBERED_ERROR))
         allocate_history = self.allocator("history")
+        rough, exact = self.target.to_rough(self.settings.precision), self.target.from_rough(self.settings.precision)
         fma, select = self.target.fma, self.target.select
         log2, exp2 = self.target.rough_log2, self.target.rough_exp2
         minimum, maximum = self.target.minimum, self.target.maximum
@@ -115,24 +116,25 @@ class StepController(CUDAFactory[ControllerSettings, ControlFunctions]):
         @self.target.device
         def gain(error_squared: Real, accepted: Mask, shared: SharedBank, persistent: PersistentBank) -> Real:
             history = allocate_history(shared, persistent)
-            log_error = maximum(half * log2(error_squared), floor)
+            error = rough(error_squared)
+            log_error = maximum(log2(error), floor)  # of the squared error, as are those remembered
             steered = fma(beta[0], log_error, set_point)
             for i in static(range(n_errors)):
-                steered = fma(beta[i + 1], history[1 + i], steered)
+                steered = fma(beta[i + 1], rough(history[1 + i]), steered)
             for i in static(range(n_gains)):
-                steered = fma(alpha[i], history[1 + n_errors + i], steered)
+                steered = fma(alpha[i], rough(history[1 + n_errors + i]), steered)
             retried = minimum(fma(plain, log_error, log_safety), zero)
-            log_gain = select(accepted, minimum(steered, history[0]), retried)
-            log_gain = select(error_squared < huge, maximum(log_gain, log_min), log_min)
+            log_gain = select(accepted, minimum(steered, rough(history[0])), retried)
+            log_gain = select(error < huge, maximum(log_gain, log_min), log_min)
             for i in static(range(n_errors - 1, 0, -1)):
                 history[1 + i] = select(accepted, history[i], history[1 + i])
             if n_errors > 0:
-                history[1] = select(accepted, maximum(log_error, remembered_floor), history[1])
+                history[1] = select(accepted, exact(maximum(log_error, remembered_floor)), history[1])
             for i in static(range(n_gains - 1, 0, -1)):
                 history[1 + n_errors + i] = select(accepted, history[n_errors + i], history[1 + n_errors + i])
             if n_gains > 0:
-                history[1 + n_errors] = select(accepted, log_gain, history[1 + n_errors])
-            history[0] = select(accepted, log_max, zero)
-            return exp2(log_gain)
+                history[1 + n_errors] = select(accepted, exact(log_gain), history[1 + n_errors])
+            history[0] = exact(select(accepted, log_max, zero))
+            return exact(exp2(log_gain))
 
         return gain

@@ -35,7 +35,7 @@ def state_after(n_steps: int, n_rejected: int, arguments: LoopArguments) -> Stat
         t_rest=arguments.t0_rest,
         length=arguments.first_step,
         n_steps=counts(n_steps),
-        n_rejected=counts(n_rejected),
+        n_accepted=counts(n_steps - n_rejected),
         n_saved=nothing,
         due=none,
         due_rest=none,
