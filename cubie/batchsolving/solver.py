@@ -19,6 +19,7 @@ from cubie.batchsolving.system_interface import SystemInterface
 from cubie.batchsolving.tolerances import make_tolerances
 from cubie.buffer_registry import buffer_registry
 from cubie.buffer_report import BufferReport
+from cubie.integrators.algorithms.methods import require_mass
 from cubie.integrators.single_integrator_run import RunSettings
 from cubie.odesystems.create import Equations, create_ode_system
 from cubie.odesystems.ode_system import ODESystem
@@ -167,6 +168,9 @@ class Solver:
     def _go_by(self, settings: SolverSettings) -> None:
         """Check the settings, then go by them."""
         meant = checked(settings)
+        if self.system.mass_matrix is not None and meant.stiff_method is not None:
+            meant = replace(meant, tableau=meant.stiff_method, stiff_method=None)
+        require_mass(meant.tableau, self.system)
         saved = self._interface.saved_variables(settings.save)
         tolerances = make_tolerances(settings.rtol, settings.atol, self.system.states, meant.precision)
         self._settings, self._meant, self._saved, self._tolerances = settings, meant, saved, tolerances

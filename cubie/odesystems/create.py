@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
-from cubie.odesystems.declarations import Names, Numbers, StateValues, Values, declarations
+from cubie.odesystems.declarations import Declarations, Names, Numbers, StateValues, Values, declarations
 from cubie.odesystems.errors import TracingError
+from cubie.odesystems.mass_matrix import MassEntries, MassMatrix, mass_entries
 from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.symbolic.read_text import read_text
 
@@ -28,6 +29,7 @@ def create_ode_system(
     parameters: Values | None = None,
     constants: Numbers | None = None,
     observables: Names | None = None,
+    mass_matrix: MassMatrix | None = None,
     name: str | None = None,
 ) -> ODESystem:
     """Describe a system of ordinary differential equations, in text or by a Python function.
@@ -43,6 +45,9 @@ def create_ode_system(
     parameters : names with default values, which each run may have its own of; or a list of names.
     constants : names with values, compiled in.
     observables : auxiliaries that can be saved beside the states.
+    mass_matrix : the constant M of ``M @ dy/dt = f``, whose f the equations give: all rows, or the diagonal, as a list
+        or by states' names, 1 where it is not said. A state with 0 follows from the others by its equation ``0 = f``:
+        its initial value is a guess, which each run corrects. Implicit methods take it.
     name : for messages and plots.
 
     Raises
@@ -58,10 +63,16 @@ def create_ode_system(
     if callable(equations):
         from cubie.odesystems.symbolic.tracing.trace import trace
 
-        return ODESystem.of(name or str(getattr(equations, "__name__", "system")), declared, trace(equations, declared))
+        form = trace(equations, declared)
+        name = name or str(getattr(equations, "__name__", "system"))
+        return ODESystem.of(name, declared, form, _mass(declared, mass_matrix))
     if not isinstance(equations, (str, Sequence)):
         raise TracingError(
             f"equations must be text, a list of texts or a Python function, got {equations!r}. Write 'dx = -k*x'."
         )
     form, declared = read_text(equations, declared)
-    return ODESystem.of(name or "system", declared, form)
+    return ODESystem.of(name or "system", declared, form, _mass(declared, mass_matrix))
+
+
+def _mass(declared: Declarations, mass_matrix: MassMatrix | None) -> MassEntries | None:
+    return mass_entries(mass_matrix, [state for state, _ in declared.states or ()])

@@ -1,7 +1,7 @@
 """A system of ordinary differential equations as a value: names, defaults and checked expressions."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self, final
@@ -11,6 +11,7 @@ from typing_extensions import override
 from cubie._types import nearest
 from cubie.odesystems.declarations import Declarations, Pairs, check_value
 from cubie.odesystems.errors import InvalidValueError, UnknownSymbolError
+from cubie.odesystems.mass_matrix import MassEntries, identity
 from cubie.odesystems.symbolic.checked import CheckedForm, digest
 from cubie.odesystems.symbolic.differentiate import SparseMatrix, jacobian, time_derivative
 from cubie.odesystems.symbolic.graph import Number
@@ -29,6 +30,7 @@ class ODESystem:
     constants : names and numbers, compiled in.
     observables : the auxiliaries that can be saved beside the states.
     expressions : in which names have become positions.
+    mass_matrix : row, column and value of each entry of M in ``M @ dy/dt = f`` that is not zero; None for the identity.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ODESystem:
     constants: Pairs
     observables: tuple[str, ...]
     expressions: CheckedForm
+    mass_matrix: MassEntries | None = None
 
     def __post_init__(self) -> None:
         # One NaN object: tuples hold equal what is identical, so that a system equals its pickled copy.
@@ -46,7 +49,9 @@ class ODESystem:
             object.__setattr__(self, field, tuple(math.nan if math.isnan(value) else value for value in values))
 
     @classmethod
-    def of(cls, name: str, declared: Declarations, expressions: CheckedForm) -> Self:
+    def of(
+        cls, name: str, declared: Declarations, expressions: CheckedForm, mass_matrix: MassEntries | None = None
+    ) -> Self:
         """Make a system of checked parts."""
         states = declared.states or ()
         return cls(
@@ -58,6 +63,7 @@ class ODESystem:
             constants=declared.constants,
             observables=declared.observables,
             expressions=expressions,
+            mass_matrix=mass_matrix,
         )
 
     @property
@@ -81,7 +87,16 @@ class ODESystem:
         saved = self.expressions.observables(self.observables)
         roots = self.expressions.rates + saved.roots
         constants = [value for _, value in self.constants]
-        return digest(Expressions(self.expressions.nodes, roots), [self.n_states, self.n_parameters], constants)
+        sizes = [self.n_states, self.n_parameters]
+        mass = [number for entry in self.mass_matrix or () for number in entry]
+        return digest(Expressions(self.expressions.nodes, roots), sizes, constants, mass)
+
+    @property
+    def mass(self) -> Mapping[tuple[int, int], float]:
+        """The entries of the mass matrix, by row and column."""
+        if self.mass_matrix is None:
+            return identity(self.n_states)
+        return {(row, column): value for row, column, value in self.mass_matrix}
 
     @cached_property
     def jacobian(self) -> SparseMatrix:
@@ -154,6 +169,7 @@ class ODESystem:
             self.constants,
             self.observables,
             self.expressions,
+            self.mass_matrix,
         )
 
     @override
@@ -177,6 +193,7 @@ def _restore(
     constants: Pairs,
     observables: tuple[str, ...],
     expressions: CheckedForm,
+    mass_matrix: MassEntries | None,
 ) -> ODESystem:
     return ODESystem(
         name=name,
@@ -187,6 +204,7 @@ def _restore(
         constants=constants,
         observables=observables,
         expressions=expressions,
+        mass_matrix=mass_matrix,
     )
 
 

@@ -11,8 +11,7 @@ Hairer & Wanner (1996), Solving ODEs II, Sec. IV.7, eq. (7.25).
 """
 
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Protocol, TypedDict, final
+from typing import TypedDict, final
 
 from typing_extensions import Unpack, override
 
@@ -27,9 +26,11 @@ from cubie.integrators.algorithms.base_algorithm_step import (
     StepFunctions,
 )
 from cubie.integrators.algorithms.hermite import cubic_hermite
+from cubie.integrators.algorithms.rosenbrock_stages import RosenbrockStages, StageParts, make_stage
 from cubie.integrators.algorithms.rosenbrock_tableau import RosenbrockTableau
-from cubie.integrators.algorithms.rounded_tableau import RoundedRow, nearest, nonzero
+from cubie.integrators.algorithms.rounded_tableau import nonzero
 from cubie.integrators.matrix_free_solvers.linear_solver import LinearSettings, LinearSolver
+from cubie.integrators.matrix_free_solvers.mass_product import make_weigh
 from cubie.odesystems.derivative_functions import TimeDerivativeFunction
 from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.rate_function import RateFunction, SystemSettings
@@ -67,57 +68,6 @@ class RosenbrockChanges(TypedDict, total=False):
 
     tableau: RosenbrockTableau
     estimates_error: bool
-
-
-class SolveStageFn(Protocol):
-    """Evaluate one stage and solve for its u; `state` ends as its argument, `stage_rate` as its rate."""
-
-    def __call__(
-        self,
-        t: Real,
-        dt: Real,
-        y: Vector,
-        rate: Vector,
-        parameters: Vector,
-        drivers: Vector,
-        state: Vector,
-        stage_rate: Vector,
-        stages: Vector,
-        drift: Vector,
-        weights: Vector,
-        linear_shared: SharedBank,
-        linear_persistent: PersistentBank,
-    ) -> StatusBits: ...
-
-
-@final
-class _Stages:
-    """All stages of a tableau in one precision, and where each one's rate and argument come from."""
-
-    def __init__(self, tableau: RosenbrockTableau, precision: FloatPrecision) -> None:
-        a, c, nodes, time_weights = tableau.all_stages()
-        gamma = Fraction(tableau.gamma)
-        self.gamma = precision(float(gamma))
-        self.a: tuple[RoundedRow, ...] = tuple(nearest(row, precision) for row in a)
-        self.c: tuple[RoundedRow, ...] = tuple(nearest([gamma * Fraction(x) for x in row], precision) for row in c)
-        self.nodes, self.time_weights = nearest(nodes, precision), nearest(time_weights, precision)
-        self.m = nearest(tableau.m, precision)
-        self.is_evaluated = self._evaluated(tableau)
-        self.continues = tuple(
-            s > 0 and self.is_evaluated[s] and self.is_evaluated[s - 1] and tuple(a[s]) == (*a[s - 1], 1)
-            for s in range(len(a))
-        )
-        self.takes_start = tuple(first == 0 and nodes[0] == 0 for first in tableau.evaluations)
-
-    @staticmethod
-    def _evaluated(tableau: RosenbrockTableau) -> tuple[bool, ...]:
-        """Tell which stages evaluate the rate: not those that share the start's, or the one that was evaluated last."""
-        firsts, evaluated, last = tableau.evaluations, list[bool](), 0
-        for stage, first in enumerate(firsts):
-            is_shared = (first == 0 and tableau.nodes[0] == 0) or (stage > 0 and first == last)
-            evaluated.append(not is_shared)
-            last = last if is_shared else stage
-        return tuple(evaluated)
 
 
 @final
@@ -174,76 +124,24 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
     @property
     @override
     def n_stages(self) -> int:
-        tableau, stages = self.settings.tableau, _Stages(self.settings.tableau, self.settings.precision)
+        tableau, stages = self.settings.tableau, RosenbrockStages(self.settings.tableau, self.settings.precision)
         return sum(stages.is_evaluated[: tableau.n_stages]) + (not tableau.evaluates_y_next)
 
     @override
     def build(self) -> StepFunctions:
-        rows = _Stages(self.settings.tableau, self.settings.precision)
+        rows = RosenbrockStages(self.settings.tableau, self.settings.precision)
         if self.settings.tableau.interpolant is None:
             hermite = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
             return StepFunctions(self._step(rows), hermite.prepare_dense, hermite.interpolate)
         return StepFunctions(self._step(rows), self._prepare_dense(rows), self._interpolate())
 
-    def _stage(self, rows: _Stages, s: int) -> SolveStageFn:
-        """Build stage `s`."""
-        n, a, c, node, weight = (
-            self.settings.n_states,
-            rows.a[s],
-            rows.c[s],
-            rows.nodes[s],
-            rows.time_weights[s],
-        )
-        (uses,), (recalls,) = nonzero((a,)), nonzero((c,))
-        is_evaluated, continues, takes_start = rows.is_evaluated[s], rows.continues[s], rows.takes_start[s]
-        is_at_end, drifts = float(node) == 1.0, float(weight) != 0.0 and not self.settings.system.is_autonomous
-        gamma, before, last = rows.gamma, range(s), s - 1
-        rate_of, solve, fma = self.rate.device_function, self.linear.device_function.solve, self.target.fma
+    def _parts(self) -> StageParts:
+        settings = self.settings
+        weigh = make_weigh(self.target, settings.system, settings.precision)
+        solve = self.linear.device_function.solve
+        return StageParts(self.rate.device_function, solve, weigh, drifts=not settings.system.is_autonomous)
 
-        @self.target.device
-        def solve_stage(
-            t: Real,
-            dt: Real,
-            y: Vector,
-            rate: Vector,
-            parameters: Vector,
-            drivers: Vector,
-            state: Vector,
-            stage_rate: Vector,
-            stages: Vector,
-            drift: Vector,
-            weights: Vector,
-            linear_shared: SharedBank,
-            linear_persistent: PersistentBank,
-        ) -> StatusBits:
-            if is_evaluated:
-                for i in range(n):
-                    if continues:
-                        state[i] = state[i] + stages[last * n + i]
-                    else:
-                        argument = y[i]
-                        for j in static(before):
-                            if uses[j]:
-                                argument = fma(a[j], stages[j * n + i], argument)
-                        state[i] = argument
-                if is_at_end:
-                    rate_of(t + dt, state, parameters, drivers, stage_rate)
-                else:
-                    rate_of(fma(node, dt, t), state, parameters, drivers, stage_rate)
-            scale = dt * gamma
-            for i in range(n):
-                load = scale * (rate[i] if takes_start else stage_rate[i])
-                for j in static(before):
-                    if recalls[j]:
-                        load = fma(c[j], stages[j * n + i], load)
-                if drifts:
-                    load = fma(weight, drift[i], load)
-                stages[s * n + i] = load
-            return solve(stages[s * n : (s + 1) * n], weights, linear_shared, linear_persistent)
-
-        return solve_stage
-
-    def _step(self, rows: _Stages) -> StepFn:
+    def _step(self, rows: RosenbrockStages) -> StepFn:
         settings, tableau = self.settings, self.settings.tableau
         n, n_stages, n_errors, gamma, m = settings.n_states, tableau.n_stages, settings.n_errors, rows.gamma, rows.m
         is_stiffly_accurate = tableau.is_stiffly_accurate and rows.is_evaluated[n_stages - 1]
@@ -251,7 +149,8 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
         ends_on_last_argument = ends_on_last_argument and rows.is_evaluated[n_stages - 1]
         errors = tableau.in_precision(settings.precision).error_weights or ()
         (ends_with,), (measures,), last = nonzero((m,)), nonzero((errors,)), (n_stages - 1) * n
-        solve_stage = tuple(self._stage(rows, s) for s in range(n_stages))
+        parts = self._parts()
+        solve_stage = tuple(make_stage(self.target, rows, s, n, parts) for s in range(n_stages))
         linear_shared_of, linear_persistent_of = self.child_allocators("linear")
         allocate_stages, allocate_drift = self.allocator("stages"), self.allocator("drift")
         factor, rate_of = self.linear.device_function.factor, self.rate.device_function
@@ -307,13 +206,14 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
 
         return step
 
-    def _prepare_dense(self, rows: _Stages) -> PrepareDenseFn:
+    def _prepare_dense(self, rows: RosenbrockStages) -> PrepareDenseFn:
         """Solve the extra stages, then form the vectors that the interpolant is made of."""
         settings, tableau = self.settings, self.settings.tableau
         n, first, n_all = settings.n_states, tableau.n_stages, tableau.n_dense_stages
         h = tableau.in_precision(settings.precision).h
         n_vectors, uses, zero = len(h), nonzero(h), settings.precision(0)
-        solve_stage = tuple(self._stage(rows, s) for s in range(n_all))
+        parts = self._parts()
+        solve_stage = tuple(make_stage(self.target, rows, s, n, parts) for s in range(n_all))
         linear_shared_of, linear_persistent_of = self.child_allocators("linear")
         allocate_stages, allocate_drift = self.allocator("stages"), self.allocator("drift")
         allocate_dense, fma, splat = self.allocator("dense"), self.target.fma, self.target.splat
@@ -337,8 +237,8 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
             linear_persistent = linear_persistent_of(shared, persistent)
             for s in static(range(first, n_all)):
                 solve_stage[s](
-                    t, dt, y, rate, parameters, drivers, out, stages[s * n : (s + 1) * n], stages, drift, rate,
-                    linear_shared, linear_persistent
+                    t, dt, y, rate, parameters, drivers, out, dense[0:n], stages, drift, rate, linear_shared,
+                    linear_persistent
                 )  # fmt: skip
             for v in static(range(n_vectors)):
                 for i in range(n):

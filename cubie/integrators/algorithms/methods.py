@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from cubie._types import FloatPrecision
-from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, find_row
+from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, TableauError, find_row
 from cubie.integrators.algorithms.firk_weights import analysed
 from cubie.integrators.algorithms.generic_dirk import DiagonallyImplicitRungeKutta, DirkSettings, is_diagonal
 from cubie.integrators.algorithms.generic_dirk_tableaus import DIRK_TABLEAUS
@@ -55,6 +55,21 @@ def error_order(method: Method) -> int | None:
     return method.error_order
 
 
+def require_mass(method: Method, system: ODESystem) -> None:
+    """Refuse a method that can't step a system with a mass matrix, if it has one.
+
+    Raises
+    ------
+    TableauError: it says which methods can.
+    """
+    if system.mass_matrix is not None and not (isinstance(method, RosenbrockTableau) and method.interpolant):
+        able = [row.name for row in ROSENBROCK_TABLEAUS.values() if row.interpolant is not None]
+        raise TableauError(
+            f"the method for '{system.name}', which has a mass matrix, must be one of {able}, got '{method.name}'. "
+            "Use method='rodas5p'."
+        )
+
+
 def step_settings(
     method: Method, system: ODESystem, precision: FloatPrecision, *, estimates_error: bool
 ) -> StepSettings:
@@ -64,6 +79,7 @@ def step_settings(
     ------
     TableauError: if no family does.
     """
+    require_mass(method, system)
     if isinstance(method, RosenbrockTableau):
         return RosenbrockSettings(tableau=method, system=system, precision=precision, estimates_error=estimates_error)
     if is_fully_implicit(method):

@@ -12,6 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias, final
 
+import numpy as np
+import numpy.typing as npt
+
 from cubie.integrators.matrix_free_solvers.arithmetic import (
     Arithmetic,
     ComplexArithmetic,
@@ -19,7 +22,7 @@ from cubie.integrators.matrix_free_solvers.arithmetic import (
     RealArithmetic,
     size,
 )
-from cubie.integrators.matrix_free_solvers.pivot_order import Place, diagonal_order
+from cubie.integrators.matrix_free_solvers.pivot_order import Place, diagonal_order, sampled_order
 from cubie.odesystems.symbolic.differentiate import SparseMatrix
 from cubie.odesystems.symbolic.graph import GraphBuilder, NodeId, SymbolKind
 from cubie.odesystems.symbolic.graph import Number as Literal
@@ -27,6 +30,7 @@ from cubie.odesystems.symbolic.passes import Expressions, contract
 from cubie.odesystems.symbolic.rules import apply, number, without_sign
 
 Mass: TypeAlias = Mapping[Place, float]
+Matrix: TypeAlias = npt.NDArray[np.float64]
 PARTS: Final[tuple[SymbolKind, SymbolKind]] = ("vector", "imaginary")
 
 
@@ -40,11 +44,13 @@ class Elimination:
     factor : values to keep, then the condition that no pivot has lost its digits.
     solve : the solution, in the order of `places`, from what was kept and the right side.
     places : of each root of `solve` the part, 0 or 1 for real or imaginary, and the position in it.
+    is_diagonal : every pivot stands on the diagonal, so that the solution may overwrite the right side one by one.
     """
 
     factor: Expressions
     solve: Expressions
     places: tuple[tuple[int, int], ...]
+    is_diagonal: bool
 
     @property
     def n_kept(self) -> int:
@@ -55,11 +61,6 @@ class Elimination:
     def n_operations(self) -> int:
         """Operations of both together."""
         return len(self.factor.nodes) + len(self.solve.nodes)
-
-
-def identity(n: int) -> Mass:
-    """Return the mass matrix of a system of ordinary differential equations."""
-    return {(i, i): 1.0 for i in range(n)}
 
 
 def eliminate(
@@ -130,7 +131,8 @@ class _Eliminator:
             sound = apply(self._g, "and", sound, mask)
         factor = contract(Expressions(self._g.nodes, (*self._kept, sound)))
         solve, places = self._solve(below, beside, reciprocals)
-        return Elimination(factor=factor, solve=solve, places=places)
+        is_diagonal = all(row == column for row, column in self._order)
+        return Elimination(factor=factor, solve=solve, places=places, is_diagonal=is_diagonal)
 
     def _step(self, pivot: Place) -> tuple[list[tuple[int, Number]], list[tuple[int, Number]], Number]:
         """Take one pivot's row and column out of the matrix; return multipliers, the row's rest, 1/pivot."""
@@ -210,8 +212,15 @@ class _Eliminator:
         return apply(g, "negative", recalled) if is_negative else recalled
 
 
-def elimination_order(jacobian: SparseMatrix, mass: Mass, n: int) -> tuple[Place, ...]:
-    """Choose the pivots."""
-    pattern = jacobian.pattern
-    free = frozenset(i for i in range(n) if (i, i) not in pattern)
-    return diagonal_order({*pattern, *mass}, n, free)
+def elimination_order(jacobian: SparseMatrix, mass: Mass, n: int, samples: Sequence[Matrix]) -> tuple[Place, ...]:
+    """Choose the pivots: on the diagonal where short steps make it large, else by their size in samples of M - scale*J.
+
+    Raises
+    ------
+    SingularSystemError: if no choice of pivots makes the matrix regular.
+    """
+    pattern = {*jacobian.pattern, *mass}
+    if all((i, i) in mass for i in range(n)) and all(row == column for row, column in mass):
+        free = frozenset(i for i in range(n) if (i, i) not in jacobian.pattern)
+        return diagonal_order(pattern, n, free)
+    return sampled_order({place: np.array([sample[place] for sample in samples]) for place in pattern}, n)

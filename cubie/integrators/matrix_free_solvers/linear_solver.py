@@ -10,8 +10,9 @@ from typing_extensions import override
 from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, FunctionT_co, buffer
-from cubie.integrators.matrix_free_solvers.elimination import Elimination, eliminate, elimination_order, identity
+from cubie.integrators.matrix_free_solvers.elimination import Elimination, eliminate, elimination_order
 from cubie.integrators.matrix_free_solvers.linear_functions import LinearFunctions, PairFunctions
+from cubie.integrators.matrix_free_solvers.sampling import sampled_matrices
 from cubie.odesystems.derivative_functions import JacobianFunction
 from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.rate_function import SystemSettings
@@ -38,10 +39,10 @@ class LinearSettings:
 
     def elimination(self, *, is_complex: bool) -> Elimination:
         """Generate the elimination."""
-        jacobian, n = self.system.jacobian, self.n_states
-        mass = identity(n)
+        jacobian, mass, n = self.system.jacobian, self.system.mass, self.n_states
         loss = LOSS * n * (2.0**-23 if self.precision is np.float32 else 2.0**-52)
-        order = elimination_order(jacobian, mass, n)
+        samples = [] if self.system.mass_matrix is None else sampled_matrices(self.system)
+        order = elimination_order(jacobian, mass, n, samples)
         return eliminate(jacobian, mass, n, order, loss=loss, is_complex=is_complex)
 
 
@@ -129,6 +130,7 @@ class LinearSolver(DirectSolver[LinearFunctions]):
             precision,
             arguments="factors, vector",
             places=_solve_places(generated, ("vector",)),
+            loads_first=not generated.is_diagonal,
         )
         target, ok, singular = self.target, np.int32(0), np.int32(Status.singular)
         eliminate_in: GeneratedFactorFn = target.from_source("factor", factoring.text, factoring.constants, precision)
@@ -185,6 +187,7 @@ class PairSolver(DirectSolver[PairFunctions]):
             precision,
             arguments="factors, vector, imaginary",
             places=_solve_places(generated, ("vector", "imaginary")),
+            loads_first=not generated.is_diagonal,
         )
         target, ok, singular = self.target, np.int32(0), np.int32(Status.singular)
         eliminate_in: GeneratedPairFactorFn = target.from_source(

@@ -67,18 +67,23 @@ def emit(
     *,
     arguments: str = ARGUMENTS,
     places: Sequence[str] | None = None,
+    loads_first: bool = False,
 ) -> DeviceSource:
     """Write the device function that stores root i in `out[i]`; `out` must overlap no other argument.
 
     Parameters
     ----------
     arguments : the names that the function takes: those of `NUMBERS` and `ARRAYS` that the nodes need, and of places.
-    places : where each root goes instead, such as "vector[2] =" or "return"; "" computes it there, for later roots.
+    places : where each root goes instead, such as "vector[2] =" or "return".
+    loads_first : read everything before anything is stored, as what is stored is what is read.
     """
     if places is None:
         places = [f"out[{i}] =" for i in range(len(expressions.roots))]
     writer = _Writer(expressions, precision, places)
-    for node in schedule(expressions):
+    order = schedule(expressions)
+    if loads_first:
+        order.sort(key=lambda node: not isinstance(expressions.nodes[node], Symbol))
+    for node in order:
         writer.write(node)
     body = writer.lines or ["return None"]
     text = "\n".join([f"def {name}({arguments}):", *(f"    {line}" for line in body), ""])
@@ -115,8 +120,7 @@ class _Writer:
             spelling = self._named(spelling)
         self._spellings[node] = spelling
         for place in self._outputs.get(node, ()):
-            if place:
-                self.lines.append(f"{place} {_splat(spelling).text}")
+            self.lines.append(f"{place} {_splat(spelling).text}")
 
     def _spell(self, node: NodeId, it: Node) -> Spelling:
         match it:
