@@ -13,7 +13,10 @@ from cubie._types import (
     AllocatePersistentFn,
     AllocateSharedFn,
     Location,
+    PersistentBank,
     Precision,
+    SharedBank,
+    Vector,
     nearest,
 )
 from cubie.buffer_registry import BufferEntry, BufferLayout, UnknownBufferError, buffer_registry
@@ -33,6 +36,28 @@ FunctionT_co = TypeVar("FunctionT_co", covariant=True)
 
 class UnknownSettingError(LookupError):
     """A factory's settings have no field of that name."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """Values that a probed factory keeps of each call, for tests: `n_rows` vectors of `size` numbers."""
+
+    name: str
+    n_rows: int
+    size: int
+    precision: Precision
+
+    @property
+    def entry(self) -> BufferEntry:
+        """The buffer that holds them until the next call."""
+        return buffer(f"{self.name}_recorded", self.n_rows * self.size, self.precision, persistent=True)
+
+
+class RecordFn(Protocol):
+    """Keep `values` as row number `row` of a recording; compiled to nothing where nobody probes."""
+
+    def __call__(self, row: int, values: Vector, shared: SharedBank, persistent: PersistentBank) -> None: ...
 
 
 class ChildFactory(Protocol):
@@ -99,6 +124,7 @@ class CUDAFactory(ABC, Generic[SettingsT, FunctionT_co]):
         self._target: Final = target
         self._children: Final[dict[str, ChildFactory]] = {}
         self._build: Build[FunctionT_co] | None = None
+        self._is_probed = False
         buffer_registry.declare(self, self.buffers(settings))
 
     @override
@@ -113,6 +139,11 @@ class CUDAFactory(ABC, Generic[SettingsT, FunctionT_co]):
     @abstractmethod
     def buffers(settings: SettingsT) -> tuple[BufferEntry, ...]:
         """Say what working arrays the device function needs: a pure function of the settings."""
+
+    @staticmethod
+    def recordings(settings: SettingsT) -> tuple[Recording, ...]:
+        """Say what a probe can record: a pure function of the settings."""
+        return ()
 
     @abstractmethod
     def build(self) -> FunctionT_co:
@@ -209,12 +240,47 @@ class CUDAFactory(ABC, Generic[SettingsT, FunctionT_co]):
             raise UnknownBufferError(f"{type(self).__name__} has no child '{name}'.{nearest(name, self._children)}")
         return buffer_registry.get_child_allocators(name, self, self._children[name])
 
+    def probe(self) -> None:
+        """Keep what `recordings` names, of each call, in buffers of this factory: for tests of single steps."""
+        self._is_probed = True
+        buffer_registry.declare(self, self._entries(self._settings))
+        self._build = None
+
+    @property
+    def recorded(self) -> tuple[Recording, ...]:
+        """What is recorded of each call: nothing, unless probed."""
+        return self.recordings(self._settings) if self._is_probed else ()
+
+    def recorder(self, name: str) -> RecordFn:
+        """Return the device function that keeps vectors of the recording `name`; it does nothing unless probed."""
+        recording = next((recording for recording in self.recorded if recording.name == name), None)
+        if recording is None:
+
+            @self._target.device
+            def forget(row: int, values: Vector, shared: SharedBank, persistent: PersistentBank) -> None:
+                return None
+
+            return forget
+        size, allocate = recording.size, self.allocator(recording.entry.name)
+
+        @self._target.device
+        def record(row: int, values: Vector, shared: SharedBank, persistent: PersistentBank) -> None:
+            kept = allocate(shared, persistent)
+            for i in range(size):
+                kept[row * size + i] = values[i]
+
+        return record
+
     def configure(self, settings: SettingsT) -> None:
         """Go by `settings` from now on and register the buffers they need, all or nothing; equal ones do nothing."""
         if settings != self._settings:
-            buffer_registry.declare(self, self.buffers(settings))
+            buffer_registry.declare(self, self._entries(settings))
             self._settings = settings
             self._build = None
+
+    def _entries(self, settings: SettingsT) -> tuple[BufferEntry, ...]:
+        recorded = self.recordings(settings) if self._is_probed else ()
+        return (*self.buffers(settings), *(recording.entry for recording in recorded))
 
     def _update(self, changes: Mapping[str, object]) -> None:
         """Replace some settings, all or nothing.

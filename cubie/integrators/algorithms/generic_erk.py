@@ -17,7 +17,7 @@ from typing_extensions import Unpack, override
 
 from cubie._types import FloatPrecision, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
-from cubie.cuda_factory import buffer
+from cubie.cuda_factory import Recording, buffer
 from cubie.integrators.algorithms.base_algorithm_step import (
     InterpolateFn,
     PrepareDenseFn,
@@ -88,6 +88,14 @@ class ExplicitRungeKutta(ExplicitStep[ErkSettings]):
         n_stage_rates = tableau.n_dense_stages - n_kept_by_loop
         return (buffer("stage_rates", n_stage_rates * n, settings.precision, persistent=tableau.interpolates_stages),)
 
+    @staticmethod
+    @override
+    def recordings(settings: ErkSettings) -> tuple[Recording, ...]:
+        """States and rates of all stages but the first, which are the loop's `y` and `rate`."""
+        n, n_rows, precision = settings.n_states, settings.tableau.n_stages - 1, settings.precision
+        names = ("stage_states", "stage_rates")
+        return tuple(Recording(name=name, n_rows=n_rows, size=n, precision=precision) for name in names)
+
     @property
     @override
     def order(self) -> int:
@@ -150,6 +158,7 @@ class ExplicitRungeKutta(ExplicitStep[ErkSettings]):
         nested = self._nested
         zero, ok = self.settings.precision(0), np.int32(0)
         rate_of, allocate_stage_rates = self.rate.device_function, self.allocator("stage_rates")
+        record_state, record_rate = self.recorder("stage_states"), self.recorder("stage_rates")
         fma, splat = self.target.fma, self.target.splat
 
         @self.target.device
@@ -175,10 +184,13 @@ class ExplicitRungeKutta(ExplicitStep[ErkSettings]):
                             weight = a[s][j] if nested else dt * a[s][j]
                             slope = fma(weight, stage_rate(j, i, rate, stage_rates, rate_next), slope)
                     y_next[i] = fma(dt, slope, y[i]) if nested else slope
+                record_state(s - 1, y_next, shared, persistent)
                 if s == end:
                     rate_of(t + dt, y_next, parameters, drivers, rate_next)
+                    record_rate(s - 1, rate_next, shared, persistent)
                 else:
                     rate_of(fma(c[s], dt, t), y_next, parameters, drivers, stage_rates[(s - 1) * n : s * n])
+                    record_rate(s - 1, stage_rates[(s - 1) * n : s * n], shared, persistent)
             if end == n_stages:
                 for i in range(n):
                     slope = splat(zero) if nested else y[i]
