@@ -7,7 +7,8 @@ The rules, pool by pool (`docs/buffer_registry.md` tells them at length):
 - shared -> shared pool; local and persistent -> persistent_local pool; local and not persistent -> an array of its own.
 - Within a pool scratch comes first, in order of registration, and kept entries (`persistent=True`) last.
 - An alias of a shared entry takes the next free part of that entry's scratch, or, when that doesn't reach or one of the
-  two is kept, shared storage of its own. An alias of a local entry has storage of its own, as if it named no alias.
+  two is kept, shared storage of its own. An alias of a local entry, or of a child that uses no shared memory, has
+  storage of its own, as if it named no alias.
 - A child's part of a pool is one slice of the child's total; as soon as it holds kept entries it counts as kept, and
   its leading scratch can still be aliased.
 """
@@ -259,9 +260,12 @@ def _region_claim(region: ChildRegion) -> _Claim:
 
 
 def _entry_claim(entry: BufferEntry, target: _Claim | None, taken: Mapping[str, int]) -> _Claim:
-    """Let an alias of shared scratch have the next part of it, if enough is left; all else has its own storage."""
+    """Let an alias of shared scratch have the next part of it, if enough is left; all else has its own storage.
+
+    A child that uses no shared memory has nothing to be aliased: then the entry stands where it says.
+    """
     pool, inside, offset = entry.pool, None, 0
-    if target is not None and target.pool == "shared":
+    if target is not None and target.pool == "shared" and (target.child is None or target.size > 0):
         pool, offset = "shared", taken.get(target.name, 0)
         if not entry.persistent and offset + entry.size <= target.scratch:
             inside = target.name

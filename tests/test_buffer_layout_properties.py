@@ -213,6 +213,9 @@ def test_an_alias_of_shared_scratch_has_its_own_storage_only_when_too_little_is_
             if alias.aliases is None or by_name[alias.aliases].placement.pool != "shared":
                 continue
             target = by_name[alias.aliases]
+            if target.child is not None and target.placement.size == 0:  # the child has nothing to be aliased
+                assert alias.inside is None
+                continue
             scratch = 0 if target.placement.kept else target.placement.size
             if target.child is not None:
                 scratch = registry.layout(toy.children[target.child]).shared.scratch

@@ -30,6 +30,7 @@ from cubie.integrators.algorithms.ode_implicitstep import ImplicitStep
 from cubie.integrators.algorithms.rounded_tableau import nearest, nonzero
 from cubie.integrators.algorithms.stability import limit_at_infinity
 from cubie.integrators.algorithms.stage_prediction import rate_predictions
+from cubie.integrators.matrix_free_solvers.convergence import MAX_ITERATIONS, MAX_ITERATIONS_OF_FIXED_STEPS
 from cubie.integrators.matrix_free_solvers.linear_solver import LinearSettings, LinearSolver
 from cubie.integrators.matrix_free_solvers.newton_krylov import NewtonKrylov, NewtonSettings
 from cubie.odesystems.ode_system import ODESystem
@@ -84,7 +85,12 @@ class DirkSettings:
     @property
     def newton(self) -> NewtonSettings:
         """Settings of Newton's method."""
-        return NewtonSettings(n_states=self.n_states, precision=self.precision)
+        return NewtonSettings(
+            n_states=self.n_states,
+            precision=self.precision,
+            max_iterations=MAX_ITERATIONS if self.estimates_error else MAX_ITERATIONS_OF_FIXED_STEPS,
+            gives_up=self.estimates_error,
+        )
 
     @property
     def linear(self) -> LinearSettings:

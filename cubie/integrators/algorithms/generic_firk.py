@@ -32,7 +32,13 @@ from cubie.integrators.algorithms.firk_weights import FirkWeights, analysed, fir
 from cubie.integrators.algorithms.hermite import cubic_hermite
 from cubie.integrators.algorithms.ode_implicitstep import ImplicitStep
 from cubie.integrators.algorithms.rounded_tableau import nearest, nonzero
-from cubie.integrators.matrix_free_solvers.convergence import IterationSettings, make_convergence, make_weigh
+from cubie.integrators.matrix_free_solvers.convergence import (
+    MAX_ITERATIONS,
+    MAX_ITERATIONS_OF_FIXED_STEPS,
+    IterationSettings,
+    make_convergence,
+    make_weigh,
+)
 from cubie.integrators.matrix_free_solvers.stage_systems import StageSystems, StageSystemsSettings
 from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.rate_function import RateFunction
@@ -108,7 +114,12 @@ class FirkSettings:
     @property
     def iteration(self) -> IterationSettings:
         """Settings of the control of Newton's iteration."""
-        return IterationSettings(n_measured=self.tableau.n_stages * self.n_states, precision=self.precision)
+        return IterationSettings(
+            n_measured=self.tableau.n_stages * self.n_states,
+            precision=self.precision,
+            max_iterations=MAX_ITERATIONS if self.estimates_error else MAX_ITERATIONS_OF_FIXED_STEPS,
+            gives_up=self.estimates_error,
+        )
 
 
 class FirkChanges(TypedDict, total=False):

@@ -19,6 +19,8 @@ from cubie.targets.base import Target
 
 LEAST_SPEED: Final = 0.03
 """What is left after an iteration, as a part of its correction, is taken to be at least this of an earlier stage's."""
+MAX_ITERATIONS: Final = 10
+MAX_ITERATIONS_OF_FIXED_STEPS: Final = 50
 ROUNDINGS: Final = 8
 """No correction need be smaller than so many times the rounding of its state."""
 
@@ -33,12 +35,14 @@ class IterationSettings:
     n_measured : how many numbers a correction has.
     share : the part of the allowed error that the iteration may leave.
     max_iterations : after so many it has failed.
+    gives_up : it fails as soon as that can be foreseen, for a smaller step to be tried.
     """
 
     n_measured: int
     precision: FloatPrecision
     share: float = 0.02
-    max_iterations: int = 10
+    max_iterations: int = MAX_ITERATIONS
+    gives_up: bool = True
 
     def __post_init__(self) -> None:
         if not 0.0 < self.share <= 1.0:
@@ -112,9 +116,10 @@ def make_convergence(target: Target, settings: IterationSettings) -> Convergence
     """Build the control of an iteration whose corrections shrink linearly."""
     precision = settings.precision
     zero, one, half, mean = precision(0), precision(1), precision(0.5), precision(1 / settings.n_measured)
-    last, unknown, floor, huge = precision(settings.max_iterations - 1), precision(1e4), precision(-64), precision(1e30)
+    last, unknown, floor = precision(settings.max_iterations - 1), precision(1e4), precision(-64)
+    largest, huge = precision(1e37), precision(1e37 if precision is np.float32 else 1e300)
     tiny, least = precision(1e-6), precision(LEAST_SPEED)
-    failed = np.int32(Status.newton_failed)
+    failed, gives_up = np.int32(Status.newton_failed), settings.gives_up
     fma, select, splat, negate = target.fma, target.select, target.splat, target.negate
     minimum, maximum = target.minimum, target.maximum
     log2, exp2, reciprocal = target.rough_log2, target.rough_exp2, target.rough_reciprocal
@@ -126,15 +131,17 @@ def make_convergence(target: Target, settings: IterationSettings) -> Convergence
     @target.device
     def judge(at: Iteration, squared: Real, answer: StatusBits) -> Iteration:
         squared = squared * mean
-        log_size = maximum(half * log2(squared), floor)
+        log_size = maximum(half * log2(minimum(squared, largest)), floor)
         log_theta = log_size - at.log_size
         theta = exp2(minimum(log_theta, one))
         measured = theta * reciprocal(maximum(one - theta, tiny))
         speed = select(at.log_size < unknown, measured, at.speed)
         healthy = (squared < huge) & (answer <= 0)
         arrived = at.active & healthy & (speed * exp2(log_size) <= one)
-        in_time = (log_theta >= zero) | (fma(at.left, log_theta, log_size) <= zero)
-        going_on = at.active & healthy & negate(arrived) & (at.left > zero) & (log_theta < one) & in_time
+        going_on = at.active & healthy & negate(arrived) & (at.left > zero)
+        if gives_up:
+            in_time = (log_theta >= zero) | (fma(at.left, log_theta, log_size) <= zero)
+            going_on = going_on & in_time & (log_theta < one)
         lost = at.active & negate(arrived) & negate(going_on)
         return Iteration(
             going_on,

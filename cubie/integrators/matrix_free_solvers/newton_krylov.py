@@ -19,7 +19,13 @@ from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank,
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, buffer
 from cubie.integrators.algorithms.base_algorithm_step import ResetStepFn
-from cubie.integrators.matrix_free_solvers.convergence import IterationSettings, WeighFn, make_convergence, make_weigh
+from cubie.integrators.matrix_free_solvers.convergence import (
+    MAX_ITERATIONS,
+    IterationSettings,
+    WeighFn,
+    make_convergence,
+    make_weigh,
+)
 from cubie.integrators.matrix_free_solvers.linear_functions import FactorFn, LinearFactory, SolveFn
 from cubie.odesystems.rate_function import RateFunction
 
@@ -27,12 +33,13 @@ from cubie.odesystems.rate_function import RateFunction
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewtonSettings:
-    """What shapes the device code of Newton's method; `IterationSettings` tells the last two."""
+    """What shapes the device code of Newton's method; `IterationSettings` tells the last three."""
 
     n_states: int
     precision: FloatPrecision
     share: float = 0.02
-    max_iterations: int = 10
+    max_iterations: int = MAX_ITERATIONS
+    gives_up: bool = True
 
     @property
     def iteration(self) -> IterationSettings:
@@ -42,6 +49,7 @@ class NewtonSettings:
             precision=self.precision,
             share=self.share,
             max_iterations=self.max_iterations,
+            gives_up=self.gives_up,
         )
 
 
@@ -52,6 +60,7 @@ class NewtonChanges(TypedDict, total=False):
     precision: FloatPrecision
     share: float
     max_iterations: int
+    gives_up: bool
 
 
 class SolveStageFn(Protocol):

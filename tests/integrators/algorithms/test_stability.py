@@ -6,9 +6,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from cubie.integrators.algorithms.backwards_euler import BACKWARDS_EULER
+from cubie.integrators.algorithms.crank_nicolson import TRAPEZOIDAL
 from cubie.integrators.algorithms.exact_matrices import identity, inverse, product
 from cubie.integrators.algorithms.explicit_euler import EXPLICIT_EULER
-from cubie.integrators.algorithms.generic_dirk_tableaus import BACKWARDS_EULER, IMPLICIT_MIDPOINT, TRAPEZOIDAL
+from cubie.integrators.algorithms.generic_dirk_tableaus import IMPLICIT_MIDPOINT
 from cubie.integrators.algorithms.generic_erk_tableaus import CLASSICAL_RK4
 from cubie.integrators.algorithms.printed_rows import noded_rows
 from cubie.integrators.algorithms.stability import limit_at_infinity, stability_function, stage_order
