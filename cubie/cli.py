@@ -1,4 +1,4 @@
-"""The command line: `cubie demo` and `cubie info`."""
+"""The command line: `cubie demo`, `cubie info` and `cubie cache`."""
 
 import argparse
 import platform
@@ -21,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if command == "info":
             for line in info():
                 print(line)
+        elif command == "cache":
+            print(_cleared() if options.clear else _cache())
         else:
             from cubie.demo import run_demo
 
@@ -59,11 +61,22 @@ def _version(package: str) -> str:
 
 
 def _cache() -> str:
-    from platformdirs import user_cache_path
+    from cubie.targets import cache
 
-    folder = user_cache_path("cubie")
-    n_files = sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
-    return f"{folder} ({n_files} file{'' if n_files == 1 else 's'})"
+    entries = cache.entries()
+    n_bytes = sum(entry.stat().st_size for entry in entries)
+    state = f"{_kernels(len(entries))}, {n_bytes / 1024:,.0f} KiB" if cache.is_on() else "off"
+    return f"{cache.folder()} ({state})"
+
+
+def _cleared() -> str:
+    from cubie.targets import cache
+
+    return f"deleted {_kernels(cache.clear())} in {cache.folder()}"
+
+
+def _kernels(n: int) -> str:
+    return f"{n} kernel{'' if n == 1 else 's'}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=Path, default=Path("cubie-demo.png"), metavar="PNG", help="where the picture goes"
     )
     commands.add_parser("info", help="print versions, devices, threads and the cache folder")
+    kept = commands.add_parser("cache", help="print where compiled kernels are kept, and how many")
+    kept.add_argument("--clear", action="store_true", help="delete them")
     return parser
 
 

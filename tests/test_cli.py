@@ -8,6 +8,7 @@ import pytest
 
 import cubie
 from cubie.cli import FAILED, INTERRUPTED, OK, main
+from cubie.targets import cache
 
 WRONG_USAGE = 2
 
@@ -17,6 +18,22 @@ def test_info_tells_versions_devices_threads_and_the_cache_folder(capsys: pytest
     printed = capsys.readouterr().out
     for part in (f"cubie      {cubie.__version__}", "Python     3.", "numpy ", "cpu ", "threads    ", "cache      "):
         assert part in printed
+
+
+def test_kept_kernels_are_counted_and_deleted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CUBIE_CACHE_DIR", str(tmp_path))
+    assert main(["cache"]) == OK
+    monkeypatch.setenv("CUBIE_CACHE", "1")
+    cache.store("a kernel", b"code" * 1024)
+    for arguments in (["info"], ["cache"], ["cache", "--clear"], ["cache"]):
+        assert main(arguments) == OK
+    folder = tmp_path / "kernels"
+    lines = capsys.readouterr().out.splitlines()
+    assert (lines[0], lines[-1]) == (f"{folder} (off)", f"{folder} (0 kernels, 0 KiB)")
+    assert f"cache      {folder} (1 kernel, 4 KiB)" in lines
+    assert lines[-2] == f"deleted 1 kernel in {folder}"
 
 
 def test_info_gives_the_reason_when_no_gpu_is_usable(
