@@ -77,6 +77,11 @@ def any_run(mask: bool) -> bool:
 
 
 @_device
+def seldom(truth: bool) -> bool:
+    return truth
+
+
+@_device
 def splat(value: Real) -> Real:
     return value
 
@@ -136,6 +141,7 @@ def shared_primitives() -> dict[str, Any]:
 
 OURS: Final[dict[str, Any]] = {
     "any_run": any_run,
+    "seldom": seldom,
     "splat": splat,
     "load_at": load_at,
     "store_at": store_at,

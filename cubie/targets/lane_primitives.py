@@ -9,19 +9,45 @@ from numba.extending import intrinsic
 from numba.np import arrayobj
 
 from cubie.targets.lanes import Lanes, ir_type, spread
+from cubie.targets.llvm import suffix
 
-I32 = ir.IntType(32)
+I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
 
 def each_lane(builder: Any, width: int) -> Any:
     """Open a loop over lanes; the caller takes one lane after the other out of its vectors."""
-    return cgutils.for_range(builder, ir.Constant(ir.IntType(64), width))
+    return cgutils.for_range(builder, ir.Constant(I64, width))
 
 
 def lane_of(builder: Any, vector: Any, index: Any) -> Any:
     """Take one lane out of a vector; a plain number is every lane."""
     is_vector = isinstance(vector.type, ir.VectorType)
     return builder.extract_element(vector, builder.trunc(index, I32)) if is_vector else vector
+
+
+def _for_lanes_of(builder: Any, mask: Any, body: Callable[[Any], None]) -> None:
+    """Emit a loop over the lanes that a mask holds for: as many rounds as there are, and code for one."""
+    count = mask.type.count
+    word = ir.IntType(max(count, 32))
+    bits = builder.bitcast(mask, ir.IntType(count))
+    bits = builder.zext(bits, word) if count < 32 else bits
+    before, inside, after = builder.block, builder.append_basic_block("lane"), builder.append_basic_block("after")
+    none, one = ir.Constant(word, 0), ir.Constant(word, 1)
+    builder.cbranch(builder.icmp_unsigned("!=", bits, none), inside, after)
+    builder.position_at_end(inside)
+    left = builder.phi(word)
+    left.add_incoming(bits, before)
+    lane = builder.cttz(left, ir.Constant(I1, 1))
+    body(builder.zext(lane, I64) if word.width < 64 else lane)
+    rest = builder.and_(left, builder.sub(left, one))
+    left.add_incoming(rest, builder.block)
+    builder.cbranch(builder.icmp_unsigned("!=", rest, none), inside, after)
+    builder.position_at_end(after)
+
+
+def _in_memory(builder: Any, vector: Any) -> Any:
+    """Put a vector on the stack; return where its first element is."""
+    return builder.bitcast(cgutils.alloca_once_value(builder, vector), vector.type.element.as_pointer())
 
 
 def _element_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
@@ -40,6 +66,14 @@ def _any_run(typing_context: Any, mask: Any) -> Any:
     return types.boolean(mask), generate
 
 
+def _seldom(typing_context: Any, truth: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        expect = cgutils.get_or_insert_function(builder.module, ir.FunctionType(I1, [I1, I1]), "llvm.expect.i1")
+        return builder.call(expect, [arguments[0], ir.Constant(I1, 0)])
+
+    return types.boolean(types.boolean), generate
+
+
 def _negate(typing_context: Any, mask: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.not_(arguments[0])
@@ -51,9 +85,9 @@ def _count(typing_context: Any, mask: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         (value,) = arguments
         if not isinstance(mask, Lanes):
-            return builder.zext(value, ir.IntType(64))
+            return builder.zext(value, I64)
         bits = builder.bitcast(value, ir.IntType(mask.width))
-        bits = builder.zext(bits, ir.IntType(64)) if mask.width < 64 else bits
+        bits = builder.zext(bits, I64) if mask.width < 64 else bits
         return builder.ctpop(bits)
 
     return types.int64(mask), generate
@@ -62,11 +96,11 @@ def _count(typing_context: Any, mask: Any) -> Any:
 def _rank(typing_context: Any, mask: Any) -> Any:
     """Count, for each lane, the lanes of the mask before it."""
     if not isinstance(mask, Lanes):
-        return types.int64(mask), lambda context, builder, signature, arguments: ir.Constant(ir.IntType(64), 0)
+        return types.int64(mask), lambda context, builder, signature, arguments: ir.Constant(I64, 0)
     result = Lanes(types.int64, mask.width)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        ranks, count = ir.Constant(ir_type(result), ir.Undefined), ir.Constant(ir.IntType(64), 0)
+        ranks, count = ir.Constant(ir_type(result), ir.Undefined), ir.Constant(I64, 0)
         for lane in range(mask.width):
             place = ir.Constant(I32, lane)
             ranks = builder.insert_element(ranks, count, place)
@@ -87,16 +121,24 @@ def _load_at(typing_context: Any, array: Any, index: Any) -> Any:
     result, places = Lanes(array.dtype, index.width), Lanes(types.int64, index.width)
 
     def gather(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        slot = cgutils.alloca_once(builder, ir_type(result))
-        elements = builder.bitcast(slot, ir_type(result).element.as_pointer())
-        with each_lane(builder, index.width) as loop:
-            pointer = _element_pointer(
-                context, builder, array, arguments[0], lane_of(builder, arguments[1], loop.index)
-            )
-            builder.store(context.unpack_value(builder, array.dtype, pointer), builder.gep(elements, [loop.index]))
-        return builder.load(slot)
+        data: Any = arrayobj.make_array(array)(context, builder, arguments[0]).data
+        return _gathered(builder, data, context.get_abi_sizeof(data.type.pointee), arguments[1])
 
     return result(array, places), gather
+
+
+def _gathered(builder: Any, data: Any, item_bytes: int, places: Any) -> Any:
+    """Read the elements of an array at the places in all lanes."""
+    width, element = places.type.count, data.type.pointee
+    vector, mask = ir.VectorType(element, width), ir.VectorType(I1, width)
+    offsets = builder.mul(places, ir.Constant(places.type, [item_bytes] * width))
+    addresses = builder.add(spread(builder, builder.ptrtoint(data, I64), width), offsets)
+    pointers = builder.inttoptr(addresses, ir.VectorType(data.type, width))
+    kind = ir.FunctionType(vector, [pointers.type, I32, mask, vector])
+    spelt = f"v{width}i{element.width}" if isinstance(element, ir.IntType) else suffix(vector)
+    gathering = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.gather.{spelt}.v{width}p0")
+    everywhere, nothing = ir.Constant(mask, [1] * width), ir.Constant(vector, ir.Undefined)
+    return builder.call(gathering, [pointers, ir.Constant(I32, item_bytes), everywhere, nothing])
 
 
 def _store_at(typing_context: Any, array: Any, index: Any, value: Any, mask: Any) -> Any:
@@ -115,9 +157,14 @@ def _store_at(typing_context: Any, array: Any, index: Any, value: Any, mask: Any
 
     def scatter(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         storage, place, numbers, wanted = arguments
-        with each_lane(builder, lanes.width) as loop, builder.if_then(lane_of(builder, wanted, loop.index)):
-            pointer = _element_pointer(context, builder, array, storage, lane_of(builder, place, loop.index))
-            context.pack_value(builder, array.dtype, lane_of(builder, numbers, loop.index), pointer)
+        places_in_memory, numbers_in_memory = _in_memory(builder, place), _in_memory(builder, numbers)
+
+        def store_lane(lane: Any) -> None:
+            index = builder.load(builder.gep(places_in_memory, [lane]))
+            pointer = _element_pointer(context, builder, array, storage, index)
+            builder.store(builder.load(builder.gep(numbers_in_memory, [lane])), pointer)
+
+        _for_lanes_of(builder, wanted, store_lane)
         return context.get_dummy_value()
 
     return types.void(array, places, values, Lanes(types.boolean, lanes.width)), scatter
@@ -125,6 +172,7 @@ def _store_at(typing_context: Any, array: Any, index: Any, value: Any, mask: Any
 
 ACROSS_LANES = {
     "any_run": intrinsic(_any_run),
+    "seldom": intrinsic(_seldom),
     "negate": intrinsic(_negate),
     "count": intrinsic(_count),
     "rank": intrinsic(_rank),

@@ -91,6 +91,7 @@ FUNCTIONS: Final[dict[str, Any]] = {
     "maximum": lambda a, b: np.where(a > b, a, b),
     "select": np.where,
     "any_run": lambda mask: bool(np.any(mask)),
+    "seldom": bool,
     "negate": np.logical_not,
     "rank": lambda mask: np.cumsum(mask) - mask,
     "count": lambda mask: int(np.sum(mask)),

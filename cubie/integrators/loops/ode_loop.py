@@ -4,7 +4,7 @@ No per-run value steers a branch. Steps and saves are counted in integers; saved
 shrinking a step; a loop ends at `max_steps` at the latest, and every way to end has a status.
 """
 
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
 import numpy as np
 from typing_extensions import override
@@ -26,6 +26,11 @@ from cubie.odesystems.rate_function import RateFunction
 from cubie.outputhandling.output_functions import OutputFunctions
 from cubie.status import Status
 from cubie.targets.base import SolveRunsFn
+
+PATIENCE: Final = 1
+"""In steps of all runs side by side, what it costs to let new runs in: for so long, together, ended runs of adapted
+steps keep their places. Runs of fixed steps end together.
+"""
 
 
 class OpenFn(Protocol):
@@ -145,6 +150,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         open_workspace, blank, width = self._open(), self._blank(), self.target.width
         select, any_run, negate = self.target.select, self.target.any_run, self.target.negate
         side_by_side, rank, count = self.target.side_by_side, self.target.rank, self.target.count
+        seldom, patience = self.target.seldom, PATIENCE * (width - 1) * self.settings.adaptive
 
         @self.target.device
         def solve_runs(
@@ -152,21 +158,22 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         ) -> None:
             w, run, waiting, state = open_workspace(shared, persistent), side_by_side(first), first + width, blank()
             fresh = run < stop
-            occupied = fresh
+            occupied, active, idle = fresh, fresh, 0
             while any_run(occupied):
-                if any_run(fresh):
+                if seldom(any_run(fresh)):
                     state = enter(fresh, select(fresh, run, first), state, w, arguments)
                     fresh = fresh & negate(fresh)
+                    active = occupied & (state.status < 0)
                 slot = run - arguments.first_run
-                state, active = advance(occupied & (state.status < 0), slot, state, w, arguments)
+                state, active = advance(active, slot, state, w, arguments)
                 ended = occupied & negate(active)
-                occupied = active
-                if any_run(ended):
+                idle += count(ended)
+                if seldom(idle > patience or not any_run(active)):
                     leave(ended, slot, state, w, arguments)
                     run = select(ended, waiting + rank(ended), run)
-                    waiting = waiting + count(ended)
+                    waiting, idle = waiting + count(ended), 0
                     fresh = ended & (run < stop)
-                    occupied = occupied | fresh
+                    occupied = active | fresh
 
         return solve_runs
 
