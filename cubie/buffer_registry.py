@@ -186,6 +186,32 @@ class Registry(Generic[FactoryT]):
         children = (part.factory() for part in self._context(root).parts)
         return any(child is not None and self._contains(child, factory) for child in children)
 
+    def layouts_below(self, factory: FactoryT) -> list[tuple[FactoryT, BufferLayout]]:
+        """Return the layouts of all factories that this one is made from, at any depth, each once."""
+        found: dict[FactoryT, BufferLayout] = {}
+        waiting = [factory]
+        with self._lock:
+            while waiting:
+                context = self._context(waiting.pop())
+                for part in context.parts:
+                    child = part.alive(context.owner)
+                    if child not in found:
+                        found[child] = self.layout(child)
+                        waiting.append(child)
+        return list(found.items())
+
+    def stands(self, layouts: Iterable[tuple[FactoryT, BufferLayout]]) -> bool:
+        """Tell whether `layout` would return these very objects; of a tree, every factory must be among them.
+
+        It looks at each once, where `layout` looks at a shared child under each of its parents.
+        """
+        with self._lock:
+            for factory, layout in layouts:
+                context = self._contexts.get(factory)
+                if context is None or context.layout is not layout:
+                    return False
+        return True
+
     def layout(self, factory: FactoryT) -> BufferLayout:
         """Return where everything stands; the same object until something changes here or below.
 

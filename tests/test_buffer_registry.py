@@ -327,6 +327,23 @@ def test_offsets_and_totals_agree_wherever_a_buffer_is_moved(registry: ToyRegist
                 assert covered == list(range(total))
 
 
+def test_layouts_stand_until_something_changes_at_any_depth(registry: ToyRegistry) -> None:
+    loop, step, grandchild = tree(registry)
+
+    changes = (
+        lambda: registry.update_buffer("scratch", grandchild, size=9),
+        lambda: registry.declare(step, []),
+        lambda: registry.register("late", loop, 2, "local", precision=F64),
+        lambda: registry.clear(grandchild),
+    )
+    for change in changes:
+        layouts = [(loop, registry.layout(loop)), *registry.layouts_below(loop)]
+        assert registry.stands(layouts)
+        assert [factory for factory, _ in layouts] == [loop, step, grandchild]
+        change()
+        assert not registry.stands(layouts)
+
+
 def test_swapping_a_child_keeps_all_other_registrations(registry: ToyRegistry) -> None:
     """PITFALL: swapping a component wiped other components' registrations; or a refresh lost the child's."""
     loop, step, _ = tree(registry)

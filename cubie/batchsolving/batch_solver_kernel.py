@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from cubie._types import Location
+from cubie._types import BufferOwner, Location
 from cubie.batchsolving.arrays import FloatArray
 from cubie.batchsolving.schedule import Schedule
 from cubie.batchsolving.sweep import Inputs
 from cubie.batchsolving.tolerances import Tolerances
-from cubie.buffer_registry import BufferEntry, buffer_registry
+from cubie.buffer_registry import BufferEntry, BufferLayout, buffer_registry
 from cubie.cuda_factory import Build, CUDAFactory
 from cubie.integrators.loops.ode_loop_config import N_OUTPUTS, LoopArguments, loop_arguments
 from cubie.integrators.single_integrator_run import RunSettings, SingleIntegratorRun
@@ -57,6 +57,7 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         for path, location in buffers.items():
             buffer_registry.relocate(self.run.loop, path, location)
         self.n_compilations = 0
+        self._layouts: list[tuple[BufferOwner, BufferLayout]] = []
 
     @staticmethod
     @override
@@ -73,9 +74,11 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
     @override
     def device_function(self) -> Kernel:
         """The kernel: one that was kept, or compiled; its parts are built in the second case only."""
-        layout = buffer_registry.layout(self)  # another object once anything below has changed, settings included
         build = self._build
-        if build is None or not build.is_of(layout, ()):
+        # Layouts fall with the settings, too.
+        if build is None or not buffer_registry.stands([(self, build.layout), *self._layouts]):
+            layout = buffer_registry.layout(self)
+            self._layouts = buffer_registry.layouts_below(self)
             build = self._build = Build(self.build(), layout, ())
         return build.function
 
@@ -131,16 +134,16 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         if kernel.free_bytes is not None:
             bytes_per_run = (saved.nbytes + final_time.nbytes + counts.nbytes) // n_runs
             chunks = plan_chunks(n_runs, bytes_per_run, kernel.free_bytes - inputs.values.nbytes)
-        times = schedule.packed(precision)
+        times = schedule.pairs
         arguments: list[FloatArray | npt.NDArray[np.int64] | int | float] = [
             inputs.values,
             inputs.offsets,
             inputs.strides,
             times[4:],
-            np.concatenate([tolerances.rtol, tolerances.atol]),
+            tolerances.both,
             float(tolerances.rtol[0]),
             float(tolerances.atol[0]),
-            *(float(time) for time in times[:4]),
+            *times[:4].tolist(),
             n_saves,
             schedule.n_initial,
             *steps,
@@ -148,8 +151,9 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         launch = kernel.launch(arguments, [saved, final_time, counts], chunks, progress)
         t_final = kernel.host_array((n_runs,), np.float64)
         t_final.fill(schedule.t_end)
-        failed = np.flatnonzero(counts[0])
-        t_final[failed] = final_time[:, failed].sum(axis=0, dtype=np.float64)
+        if counts[0].any():
+            failed = np.flatnonzero(counts[0])
+            t_final[failed] = final_time[:, failed].sum(axis=0, dtype=np.float64)
         return BatchResult(saved=saved, t_final=t_final, counts=counts, launch=launch)
 
     def _steps(self, schedule: Schedule, limits: StepLimits) -> tuple[int, float, float, float, float]:

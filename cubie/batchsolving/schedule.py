@@ -3,12 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, final
 
 import numpy as np
 import numpy.typing as npt
 
-from cubie._types import FloatPrecision
+from cubie._types import FLOAT_PRECISIONS, FloatPrecision
 from cubie.batchsolving.arrays import FloatArray, SupportsArray, float_array, in_precision
 from cubie.memory.mem_manager import check_fits
 
@@ -33,10 +34,10 @@ class Schedule:
     """1 if the first saved time is t0, else 0."""
     dense: bool
     """Whether a saved time lies strictly inside the span."""
-
-    def packed(self, precision: FloatPrecision) -> FloatArray:
-        """Return t0, t_end and the saved times, each as a pair: rounded to `precision`, and what that leaves out."""
-        return _pairs(np.array([self.t0, self.t_end, *self.save_times]), precision).ravel()
+    pairs: FloatArray
+    """Shape (2 * (2 + n_saves),): t0, t_end and the saved times, each rounded to the solve's precision, and what that
+    leaves out.
+    """
 
 
 def make_schedule(
@@ -56,16 +57,25 @@ def make_schedule(
     ValueError: if the span has no length, times do not run from t0 towards t_end inside it, or `precision` can't tell
         two of them apart.
     """
-    t0, t_end = _span(t_span)
-    direction = 1 if t_end > t0 else -1
     if t_eval is not None and save_every is not None:
         raise ValueError("t_eval and save_every must not both be given. Leave one of them out.")
+    t0, t_end = _span(t_span)
+    direction = 1 if t_end > t0 else -1
     if t_eval is not None:
-        save_times = _listed_times(t_eval, t0, t_end, direction)
-    elif save_every is not None:
-        save_times = _regular_times(float(float_array(save_every, "save_every")), t0, t_end, direction)
-    else:
-        save_times = np.array([t0, t_end])
+        return _schedule(t0, t_end, _listed_times(t_eval, t0, t_end, direction), precision)
+    if save_every is not None:
+        step = float(float_array(save_every, "save_every"))
+        return _schedule(t0, t_end, _regular_times(step, t0, t_end, direction), precision)
+    return _both_ends(t0, t_end, precision.__name__)
+
+
+@lru_cache(maxsize=16)
+def _both_ends(t0: float, t_end: float, precision: str) -> Schedule:
+    """Return the schedule that saves the ends, once for all solves over one span: small solves are many."""
+    return _schedule(t0, t_end, np.array([t0, t_end]), FLOAT_PRECISIONS[precision])
+
+
+def _schedule(t0: float, t_end: float, save_times: npt.NDArray[np.float64], precision: FloatPrecision) -> Schedule:
     n_initial = int(save_times[0] == t0)
     _check_distinct(np.array([t0, *save_times[n_initial:]]), t_end, precision)
     n_ends = n_initial + int(save_times[-1] == t_end)
@@ -73,17 +83,20 @@ def make_schedule(
         t0=t0,
         t_end=t_end,
         save_times=save_times,
-        direction=direction,
+        direction=1 if t_end > t0 else -1,
         n_initial=n_initial,
         dense=save_times.size > n_ends,
+        pairs=_pairs(np.array([t0, t_end, *save_times]), precision).ravel(),
     )
 
 
-def _span(t_span: object) -> tuple[float, float]:
-    ends = float_array(t_span, "t_span")
-    if ends.shape != (2,):
-        raise ValueError(f"t_span must be two times, (t0, t_end), got shape {ends.shape}. Give the start and the end.")
-    t0, t_end = float(ends[0]), float(ends[1])
+def _span(t_span: Sequence[float | SupportsArray] | SupportsArray) -> tuple[float, float]:
+    t0, t_end = t_span if isinstance(t_span, tuple) and len(t_span) == 2 else (None, None)
+    if not (isinstance(t0, float) and isinstance(t_end, float)):
+        ends = float_array(t_span, "t_span")
+        if ends.shape != (2,):
+            raise ValueError(f"t_span must be two times, (t0, t_end), got shape {ends.shape}. Give start and end.")
+        t0, t_end = float(ends[0]), float(ends[1])
     if not math.isfinite(t_end - t0):
         raise ValueError(f"t_span must be finite, got {(t0, t_end)}. Give the time at which to stop.")
     if t0 == t_end:

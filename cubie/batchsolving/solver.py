@@ -135,7 +135,7 @@ class Solver:
         result, stiff_method = integration.result, self._meant.stiff_method
         return Solution(
             system=self.system.name,
-            t=schedule.save_times,
+            t=schedule.save_times.copy(),  # schedules are kept
             y=result.saved,
             variables=self._saved.names,
             status=result.counts[0],
@@ -181,7 +181,8 @@ class Solver:
 
         def integrate(some: Inputs, *, stiffly: bool, max_steps: int, tell: Tell = None) -> BatchResult:
             kernel = self._kernel(dense=schedule.dense, stiff=stiffly)
-            return kernel.solve(some, schedule, tolerances, replace(limits, max_steps=max_steps), tell)
+            bounds = limits if max_steps == limits.max_steps else replace(limits, max_steps=max_steps)
+            return kernel.solve(some, schedule, tolerances, bounds, tell)
 
         if self._meant.stiff_method is not None:
             return integrate_as_suits(integrate, inputs, schedule, limits.max_steps, tell)

@@ -83,28 +83,26 @@ def make_inputs(
     if sweep not in SWEEPS:
         raise unknown_name(sweep, SWEEPS, "sweep")
     given = _columns(interface, "y0", y0, sweep) | _columns(interface, "parameters", parameters, sweep)
-    _check_complete(interface, given)
+    defaults = interface.defaults_in(precision)
+    for position in defaults.unfit:
+        if position not in given:
+            _refuse_default(interface, position, defaults.values)
     lengths = _axis_lengths(given)
     n_runs = math.prod(lengths.values())
     swept = [position in given and given[position].array.size > 1 for position in range(len(interface.inputs))]
-    stops = list(accumulate(n_runs if varies else 1 for varies in swept))
+    stops = [0, *accumulate(n_runs if varies else 1 for varies in swept)]
     check_fits((stops[-1],), precision, "the values of the sweep")
     values = np.empty(stops[-1], dtype=precision)
-    parts = np.split(values, stops[:-1])
-    for position, default in enumerate(interface.defaults):
-        column = given.get(position, _Column(f"the default of {interface.inputs[position]!r}", np.asarray(default), ""))
-        _fill(parts[position], column, lengths if swept[position] else {})
-    return Inputs(
-        n_runs=n_runs,
-        values=values,
-        offsets=np.array([0, *stops[:-1]], dtype=np.int64),
-        strides=np.array(swept, dtype=np.int64),
-        coordinates={
-            _coordinate_name(interface, position): np.broadcast_to(parts[position], n_runs)
-            for position, column in given.items()
-            if column.array.ndim == 1
-        },
-    )
+    offsets = np.array(stops[:-1], dtype=np.int64)
+    values[offsets] = defaults.values
+    coordinates: dict[str, FloatArray] = {}
+    for position, column in given.items():
+        part = values[stops[position] : stops[position + 1]]
+        _fill(part, column, lengths if swept[position] else {})
+        if column.array.ndim == 1:
+            coordinates[_coordinate_name(interface, position)] = np.broadcast_to(part, n_runs)
+    strides = np.array(swept, dtype=np.int64)
+    return Inputs(n_runs=n_runs, values=values, offsets=offsets, strides=strides, coordinates=coordinates)
 
 
 def _columns(interface: SystemInterface, argument: str, given: InputsLike | None, sweep: Sweep) -> dict[int, _Column]:
@@ -127,13 +125,13 @@ def _columns(interface: SystemInterface, argument: str, given: InputsLike | None
     return dict(sorted(columns.items()))
 
 
-def _check_complete(interface: SystemInterface, given: Mapping[int, _Column]) -> None:
-    """Raise if an input without a default was given no value."""
-    for position in np.flatnonzero(np.isnan(interface.defaults)).tolist():
-        if position not in given:
-            argument = "y0" if position < len(interface.states) else "parameters"
-            name = interface.inputs[position]
-            raise ValueError(f"{argument} must give {name!r}, which has no default. Pass {argument}={{{name!r}: ...}}.")
+def _refuse_default(interface: SystemInterface, position: int, rounded: FloatArray) -> None:
+    """Say of an input that was not given what is wrong with its default."""
+    argument = "y0" if position < len(interface.states) else "parameters"
+    name, default = interface.inputs[position], interface.defaults[position : position + 1]
+    if np.isnan(default[0]):
+        raise ValueError(f"{argument} must give {name!r}, which has no default. Pass {argument}={{{name!r}: ...}}.")
+    check_finite(rounded[position : position + 1], default, f"the default of {name!r}")
 
 
 def _named_values(given: InputsLike | None, names: tuple[str, ...], argument: str) -> Iterator[tuple[str, object]]:

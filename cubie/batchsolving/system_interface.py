@@ -3,12 +3,13 @@
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, final
+from typing import Final, NamedTuple, Protocol, final
 
 import numpy as np
 import numpy.typing as npt
 
-from cubie._types import nearest
+from cubie._types import FloatPrecision, nearest
+from cubie.batchsolving.arrays import FloatArray, in_precision
 
 
 class UnknownNameError(LookupError):
@@ -45,6 +46,16 @@ class SavedVariables:
 
 
 @final
+class Defaults(NamedTuple):
+    """What inputs are that nobody gives, shape (n_inputs,), and the positions of those that must be given: they have
+    no default, or one that the precision can't hold.
+    """
+
+    values: FloatArray
+    unfit: tuple[int, ...]
+
+
+@final
 class SystemInterface:
     """Names of one system's states, parameters and observables, each with its position."""
 
@@ -60,6 +71,15 @@ class SystemInterface:
             [*system.state_defaults, *system.parameter_defaults], dtype=np.float64
         )
         self._positions: Final = {name: position for position, name in enumerate(self.inputs)}
+        self._rounded: Final[dict[FloatPrecision, Defaults]] = {}
+
+    def defaults_in(self, precision: FloatPrecision) -> "Defaults":
+        """Return the defaults of all inputs in `precision`."""
+        if precision not in self._rounded:
+            rounded = in_precision(self.defaults, precision)
+            unfit = tuple(int(position) for position in np.flatnonzero(~np.isfinite(rounded)))
+            self._rounded[precision] = Defaults(rounded, unfit)
+        return self._rounded[precision]
 
     def state_index(self, name: str) -> int:
         """Return the position of state `name` among the inputs."""

@@ -33,6 +33,8 @@ class Tolerances:
     """Shape (n_states,), in the precision of the solve."""
     atol: FloatArray
     """Shape (n_states,), in the precision of the solve and the units of each state."""
+    both: FloatArray
+    """Shape (2 * n_states,): rtol, then atol."""
     scalar: bool
     """Whether one rtol and one atol hold for all states."""
 
@@ -63,9 +65,12 @@ def make_tolerances(
         warn(f"rtol must be at least 4 units of rounding, got {float(relative.min())!r}; {least:.3g} is used.{advice}")
     if bool(((absolute > 0) & (absolute < tiny)).any()):
         warn(f"atol must be a normal number of {precision.__name__}, got {absolute.min()!r}; {tiny:.3g} is used.")
+    rounded_rtol = _rounded(np.maximum(relative, least), precision, "rtol")
+    rounded_atol = _rounded(np.maximum(absolute, tiny), precision, "atol")
     return Tolerances(
-        rtol=_rounded(np.maximum(relative, least), precision, "rtol"),
-        atol=_rounded(np.maximum(absolute, tiny), precision, "atol"),
+        rtol=rounded_rtol,
+        atol=rounded_atol,
+        both=np.concatenate([rounded_rtol, rounded_atol]),
         scalar=not any(isinstance(given, Mapping) or np.asarray(given).ndim for given in (rtol, atol)),
     )
 

@@ -18,14 +18,14 @@ from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.descriptors import TargetDescriptor
 from numba.core.target_extension import CPU, dispatcher_registry, target_override, target_registry
 from numba.core.typing.context import BaseContext
+from numba.core.typing.templates import Registry as Declarations
 from numba.core.typing.templates import (
-    Registry,
     RegistryLoader,
     Signature,
     _OverloadAttributeTemplate,
     _OverloadFunctionTemplate,
 )
-from numba.core.typing.templates import builtin_registry as typing_registry
+from numba.core.typing.templates import builtin_registry as declared
 from typing_extensions import override
 
 from cubie.targets.machine_code import SYMBOL
@@ -129,8 +129,8 @@ class DeviceTyping(BaseContext):
 
     @override
     def init(self) -> None:
-        self._there = RegistryLoader(typing_registry)
-        self._taken = Registry()
+        self._there = RegistryLoader(declared)
+        self._taken = Declarations()
         self._n_there = 0
 
     @override
@@ -138,7 +138,7 @@ class DeviceTyping(BaseContext):
         if not self._n_there:
             from numba.core.typing import arraydecl, builtins  # noqa: F401  # they fill the registry
             from numba.core.unsafe import eh  # noqa: F401  # which the interpreter of bytecode asks for
-        n_there = sum(len(getattr(typing_registry, name)) for name in self._there.registry_items)
+        n_there = sum(len(getattr(declared, name)) for name in self._there.registry_items)
         if n_there != self._n_there:
             self._n_there = n_there
             for name in self._there.registry_items:
@@ -147,9 +147,9 @@ class DeviceTyping(BaseContext):
                 self.install_registry(self._taken)
 
 
-def _is_simple(declared: Any) -> bool:
+def _is_simple(item: Any) -> bool:
     """Tell whether numba has code for a declaration, so that it would not compile Python for it."""
-    templates = getattr(declared[1], "templates", ()) if isinstance(declared, tuple) else (declared,)
+    templates = getattr(item[1], "templates", ()) if isinstance(item, tuple) else (item,)
     return not any(overload in template.__mro__ for template in templates for overload in OVERLOADS)
 
 

@@ -136,6 +136,11 @@ class Chunks:
             self._start = self._n_runs
 
 
+def _address(array: NDArray[Any]) -> int:
+    address: int = array.__array_interface__["data"][0]  # in a quarter of the time that array.ctypes takes
+    return address
+
+
 @final
 class CpuKernel:
     """A compiled range kernel and how to spread a batch over it."""
@@ -172,7 +177,7 @@ class CpuKernel:
         arguments = (*inputs, *outputs)
 
         def work() -> None:
-            values = [value.ctypes.data if isinstance(value, np.ndarray) else value for value in arguments]
+            values = [_address(value) if isinstance(value, np.ndarray) else value for value in arguments]
             size = self._width
             while True:
                 start, stop = pieces.take(size)
