@@ -77,13 +77,35 @@ class ResetStepFn(Protocol):
     def __call__(self, mask: Mask, shared: SharedBank, persistent: PersistentBank) -> None: ...
 
 
+class StartFn(Protocol):
+    """Correct the initial values of the runs of the mask so that a step can begin; answer 0, or why it can't."""
+
+    def __call__(
+        self,
+        mask: Mask,
+        t: Real,
+        y: Vector,
+        parameters: Vector,
+        drivers: Vector,
+        shared: SharedBank,
+        persistent: PersistentBank,
+    ) -> StatusBits: ...
+
+
 class StepFunctions(NamedTuple):
-    """The device functions of one method; `reset` is for those that remember something from step to step."""
+    """The device functions of one method.
+
+    Parameters
+    ----------
+    reset : for those that remember something from step to step.
+    start : for systems some of whose states follow from the others.
+    """
 
     step: StepFn
     prepare_dense: PrepareDenseFn
     interpolate: InterpolateFn
     reset: ResetStepFn | None = None
+    start: StartFn | None = None
 
 
 class StepFactory(Protocol):

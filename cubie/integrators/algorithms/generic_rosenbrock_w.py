@@ -15,13 +15,14 @@ from typing import TypedDict, final
 
 from typing_extensions import Unpack, override
 
-from cubie._types import FloatPrecision, PersistentBank, Real, SharedBank, StatusBits, Vector
+from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import buffer
 from cubie.integrators.algorithms.base_algorithm_step import (
     AlgorithmStep,
     InterpolateFn,
     PrepareDenseFn,
+    StartFn,
     StepFn,
     StepFunctions,
 )
@@ -29,6 +30,7 @@ from cubie.integrators.algorithms.hermite import cubic_hermite
 from cubie.integrators.algorithms.rosenbrock_stages import RosenbrockStages, StageParts, make_stage
 from cubie.integrators.algorithms.rosenbrock_tableau import RosenbrockTableau
 from cubie.integrators.algorithms.rounded_tableau import nonzero
+from cubie.integrators.matrix_free_solvers.consistent_start import ConsistentStart, StartSettings
 from cubie.integrators.matrix_free_solvers.linear_solver import LinearSettings, LinearSolver
 from cubie.integrators.matrix_free_solvers.mass_product import make_weigh
 from cubie.odesystems.derivative_functions import TimeDerivativeFunction
@@ -62,6 +64,11 @@ class RosenbrockSettings:
         """Settings of the linear solver."""
         return LinearSettings(system=self.system, precision=self.precision)
 
+    @property
+    def start(self) -> StartSettings:
+        """Settings of consistent initial values."""
+        return StartSettings(system=self.system, precision=self.precision)
+
 
 class RosenbrockChanges(TypedDict, total=False):
     """Settings of a Rosenbrock method that can be changed."""
@@ -80,6 +87,7 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
         self.linear = self.adopt("linear", LinearSolver(settings.linear, target=rate.target))
         system = SystemSettings(system=settings.system, precision=settings.precision)
         self.time_derivative = self.adopt("time_derivative", TimeDerivativeFunction(system, target=rate.target))
+        self.start = self.adopt("start", ConsistentStart(settings.start, rate))
 
     def update(self, **changes: Unpack[RosenbrockChanges]) -> None:
         """Replace some settings."""
@@ -88,6 +96,7 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
     def configure_step(self, settings: RosenbrockSettings) -> None:
         """Go by `settings`, the linear solver and the time derivative too."""
         self.linear.configure_system(settings.linear)
+        self.start.configure_system(settings.start)
         self.time_derivative.configure(SystemSettings(system=settings.system, precision=settings.precision))
         self.configure(settings)
 
@@ -132,8 +141,33 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
         rows = RosenbrockStages(self.settings.tableau, self.settings.precision)
         if self.settings.tableau.interpolant is None:
             hermite = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
-            return StepFunctions(self._step(rows), hermite.prepare_dense, hermite.interpolate)
-        return StepFunctions(self._step(rows), self._prepare_dense(rows), self._interpolate())
+            return StepFunctions(self._step(rows), hermite.prepare_dense, hermite.interpolate, start=self._start())
+        return StepFunctions(self._step(rows), self._prepare_dense(rows), self._interpolate(), start=self._start())
+
+    def _start(self) -> StartFn | None:
+        """Build what hands the start its memory."""
+        if not self.settings.start.is_needed:
+            return None
+        start_shared_of, start_persistent_of = self.child_allocators("start")
+        correct = self.start.device_function
+
+        @self.target.device
+        def start(
+            mask: Mask,
+            t: Real,
+            y: Vector,
+            parameters: Vector,
+            drivers: Vector,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> StatusBits:
+            start_shared, start_persistent = (
+                start_shared_of(shared, persistent),
+                start_persistent_of(shared, persistent),
+            )
+            return correct(mask, t, y, parameters, drivers, start_shared, start_persistent)
+
+        return start
 
     def _parts(self) -> StageParts:
         settings = self.settings

@@ -9,10 +9,10 @@ from typing import Final, Protocol, final
 import numpy as np
 from typing_extensions import override
 
-from cubie._types import Count, Mask, PersistentBank, SharedBank
+from cubie._types import Count, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, buffer
-from cubie.integrators.algorithms.base_algorithm_step import ResetStepFn, StepFactory
+from cubie.integrators.algorithms.base_algorithm_step import ResetStepFn, StartFn, StepFactory
 from cubie.integrators.loops.attempt import AttemptFn, make_attempt
 from cubie.integrators.loops.clock import Clock, make_clock
 from cubie.integrators.loops.first_step import make_first_step
@@ -107,7 +107,8 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         gain = self.controller.device_function.gain
         attempt = make_attempt(self.target, self.settings, clock, norms, method.step, gain)
         forget = method.reset or self._forget_nothing()
-        enter, leave = self._enter(clock, norms, saves, forget), self._leave(clock, saves.save)
+        enter = self._enter(clock, norms, saves, forget, method.start or self._start_anywhere())
+        leave = self._leave(clock, saves.save)
         advance = self._advance(clock, attempt, saves.emit)
         if self.target.refills:
             return self._queue(enter, advance, leave)
@@ -213,7 +214,24 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
 
         return forget_nothing
 
-    def _enter(self, clock: Clock, norms: Norms, saves: Saves, forget: ResetStepFn) -> EnterFn:
+    def _start_anywhere(self) -> StartFn:
+        fine, splat = np.int32(0), self.target.splat
+
+        @self.target.device
+        def start_anywhere(
+            mask: Mask,
+            t: Real,
+            y: Vector,
+            parameters: Vector,
+            drivers: Vector,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> StatusBits:
+            return splat(fine)
+
+        return start_anywhere
+
+    def _enter(self, clock: Clock, norms: Norms, saves: Saves, forget: ResetStepFn, start: StartFn) -> EnterFn:
         target, settings = self.target, self.settings
         n, n_parameters, adaptive, dense = settings.n_states, settings.n_parameters, settings.adaptive, settings.dense
         zero, none, one = settings.precision(0), np.int32(0), np.int32(1)
@@ -233,6 +251,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
                 loaded = load_at(arguments.values, arguments.offsets[n + i] + arguments.strides[n + i] * run)
                 w.parameters[i] = select(fresh, loaded, w.parameters[i])
             t, t_rest = splat(arguments.t0), splat(arguments.t0_rest)
+            answer = start(fresh, t, w.y, w.parameters, w.drivers, w.step_shared, w.step_persistent)
             rate_of(t, w.y, w.parameters, w.drivers, w.rate_next)
             for i in range(n):
                 w.rate[i] = select(fresh, w.rate_next[i], w.rate[i])
@@ -255,6 +274,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
             if dense:
                 due, due_rest = next_save(n_saved, arguments)
             status = select(finite(w.y) + finite(w.rate) <= zero, splat(running), splat(non_finite))
+            status = select(answer > 0, answer, status)
             return State(
                 select(fresh, t, state.t),
                 select(fresh, t_rest, state.t_rest),

@@ -1,22 +1,21 @@
 """Direct solvers of a step's linear systems: straight-line elimination, generated for the system's sparse Jacobian."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, final
+from typing import Final, final
 
 import numpy as np
 from typing_extensions import override
 
-from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
+from cubie._types import FloatPrecision, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, FunctionT_co, buffer
 from cubie.integrators.matrix_free_solvers.elimination import Elimination, eliminate, elimination_order
+from cubie.integrators.matrix_free_solvers.generated_elimination import complex_elimination, real_elimination
 from cubie.integrators.matrix_free_solvers.linear_functions import LinearFunctions, PairFunctions
 from cubie.integrators.matrix_free_solvers.sampling import sampled_matrices
 from cubie.odesystems.derivative_functions import JacobianFunction
 from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.rate_function import SystemSettings
-from cubie.odesystems.symbolic.emit import emit
 from cubie.status import Status
 from cubie.targets.base import Target
 
@@ -46,30 +45,6 @@ class LinearSettings:
         return eliminate(jacobian, mass, n, order, loss=loss, is_complex=is_complex)
 
 
-class GeneratedFactorFn(Protocol):
-    """Write the factors of ``M - scale*J`` to `out`; answer where they are sound."""
-
-    def __call__(self, jacobian: Vector, scale: Real, out: Vector) -> Mask: ...
-
-
-class GeneratedSolveFn(Protocol):
-    """Overwrite `vector` by the solution."""
-
-    def __call__(self, factors: Vector, vector: Vector) -> None: ...
-
-
-class GeneratedPairFactorFn(Protocol):
-    """Write the factors of ``M - (scale + i*imaginary_scale)*J`` to `out`; answer where they are sound."""
-
-    def __call__(self, jacobian: Vector, scale: Real, imaginary_scale: Real, out: Vector) -> Mask: ...
-
-
-class GeneratedPairSolveFn(Protocol):
-    """Overwrite `vector` and `imaginary` by the solution's parts."""
-
-    def __call__(self, factors: Vector, vector: Vector, imaginary: Vector) -> None: ...
-
-
 class DirectSolver(CUDAFactory[LinearSettings, FunctionT_co]):
     """What real and complex systems have in common: the Jacobian, and factors that live from step to step."""
 
@@ -95,14 +70,6 @@ def _buffers(settings: LinearSettings, *, is_complex: bool) -> tuple[BufferEntry
     )
 
 
-def _solve_places(elimination: Elimination, parts: Sequence[str]) -> list[str]:
-    return [f"{parts[part]}[{place}] =" for part, place in elimination.places]
-
-
-def _factor_places(elimination: Elimination) -> list[str]:
-    return [*(f"out[{i}] =" for i in range(elimination.n_kept)), "return"]
-
-
 @final
 class LinearSolver(DirectSolver[LinearFunctions]):
     """Solves ``(M - gamma_dt*J) @ x = b``."""
@@ -116,25 +83,8 @@ class LinearSolver(DirectSolver[LinearFunctions]):
     @override
     def build(self) -> LinearFunctions:
         settings, precision = self.settings, self.settings.precision
-        generated = settings.elimination(is_complex=False)
-        factoring = emit(
-            "factor",
-            generated.factor,
-            precision,
-            arguments="jacobian, scale, out",
-            places=_factor_places(generated),
-        )
-        solving = emit(
-            "solve",
-            generated.solve,
-            precision,
-            arguments="factors, vector",
-            places=_solve_places(generated, ("vector",)),
-            loads_first=not generated.is_diagonal,
-        )
+        eliminate_in, substitute = real_elimination(self.target, settings.elimination(is_complex=False), precision)
         target, ok, singular = self.target, np.int32(0), np.int32(Status.singular)
-        eliminate_in: GeneratedFactorFn = target.from_source("factor", factoring.text, factoring.constants, precision)
-        substitute: GeneratedSolveFn = target.from_source("solve", solving.text, solving.constants, precision)
         allocate_jacobian, allocate_factors = self.allocator("jacobian"), self.allocator("factors")
         jacobian_of, select, splat = self.jacobian.device_function, target.select, target.splat
 
@@ -173,27 +123,8 @@ class PairSolver(DirectSolver[PairFunctions]):
     @override
     def build(self) -> PairFunctions:
         settings, precision = self.settings, self.settings.precision
-        generated = settings.elimination(is_complex=True)
-        factoring = emit(
-            "pair_factor",
-            generated.factor,
-            precision,
-            arguments="jacobian, scale, imaginary_scale, out",
-            places=_factor_places(generated),
-        )
-        solving = emit(
-            "pair_solve",
-            generated.solve,
-            precision,
-            arguments="factors, vector, imaginary",
-            places=_solve_places(generated, ("vector", "imaginary")),
-            loads_first=not generated.is_diagonal,
-        )
+        eliminate_in, substitute = complex_elimination(self.target, settings.elimination(is_complex=True), precision)
         target, ok, singular = self.target, np.int32(0), np.int32(Status.singular)
-        eliminate_in: GeneratedPairFactorFn = target.from_source(
-            "pair_factor", factoring.text, factoring.constants, precision
-        )
-        substitute: GeneratedPairSolveFn = target.from_source("pair_solve", solving.text, solving.constants, precision)
         allocate_jacobian, allocate_factors = self.allocator("jacobian"), self.allocator("factors")
         jacobian_of, select, splat = self.jacobian.device_function, target.select, target.splat
 

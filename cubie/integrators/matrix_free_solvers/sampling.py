@@ -19,17 +19,20 @@ SCALES: Final = (1e-3, 1e-1)
 
 
 def sampled_matrices(system: ODESystem) -> list[Array]:
-    """Return M - scale*J, dense, at states and parameters around the defaults; around 1 where there is none."""
-    random, n, matrices = np.random.default_rng(0), system.n_states, list[Array]()
-    mass = np.zeros((n, n))
+    """Return M - scale*J, dense, at the samples."""
+    mass = np.zeros((system.n_states, system.n_states))
     for place, value in system.mass.items():
         mass[place] = value
+    return [mass - scale * jacobian for jacobian in sampled_jacobians(system) for scale in SCALES]
+
+
+def sampled_jacobians(system: ODESystem) -> list[Array]:
+    """Return J, dense, at states and parameters around the defaults; around 1 where there is none."""
+    random, jacobians = np.random.default_rng(0), list[Array]()
     for _ in range(N_SAMPLES):
-        y = _around(system.state_defaults, random)
-        p = _around(system.parameter_defaults, random)
-        jacobian = _jacobian(system, float(random.uniform()), y, p)
-        matrices += [mass - scale * jacobian for scale in SCALES]
-    return matrices
+        y, p = _around(system.state_defaults, random), _around(system.parameter_defaults, random)
+        jacobians.append(_jacobian(system, float(random.uniform()), y, p))
+    return jacobians
 
 
 def _around(values: Sequence[float], random: np.random.Generator) -> Array:
