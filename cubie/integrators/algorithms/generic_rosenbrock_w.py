@@ -17,7 +17,7 @@ from typing_extensions import Unpack, override
 
 from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
-from cubie.cuda_factory import buffer
+from cubie.cuda_factory import Recording, buffer
 from cubie.integrators.algorithms.base_algorithm_step import (
     AlgorithmStep,
     InterpolateFn,
@@ -115,6 +115,14 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
             buffer("dense", n_vectors * n, settings.precision, persistent=is_kept),
         )
 
+    @staticmethod
+    @override
+    def recordings(settings: RosenbrockSettings) -> tuple[Recording, ...]:
+        """The last argument of the rate, and the solution, of all stages."""
+        n_rows, n, precision = settings.tableau.n_stages, settings.n_states, settings.precision
+        names = ("stage_states", "solutions")
+        return tuple(Recording(name=name, n_rows=n_rows, size=n, precision=precision) for name in names)
+
     @property
     @override
     def order(self) -> int:
@@ -189,6 +197,7 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
         allocate_stages, allocate_drift = self.allocator("stages"), self.allocator("drift")
         factor, rate_of = self.linear.device_function.factor, self.rate.device_function
         time_derivative_of = self.time_derivative.device_function
+        record_state, record_solution = self.recorder("stage_states"), self.recorder("solutions")
         fma, splat, select, zero = self.target.fma, self.target.splat, self.target.select, settings.precision(0)
 
         @self.target.device
@@ -219,6 +228,8 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
                     linear_persistent
                 )  # fmt: skip
                 answer = select(failed > 0, failed, answer)
+                record_state(s, y_next, shared, persistent)
+                record_solution(s, stages[s * n : (s + 1) * n], shared, persistent)
             for i in range(n):
                 if is_stiffly_accurate:
                     y_next[i] = y_next[i] + stages[last + i]
