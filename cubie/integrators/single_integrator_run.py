@@ -11,6 +11,7 @@ from cubie.cuda_factory import CUDAFactory
 from cubie.integrators.algorithms.methods import (
     Method,
     StepSettings,
+    checks_dense,
     configured,
     error_order,
     make_step,
@@ -77,6 +78,7 @@ class RunSettings:
             n_errors=step.n_errors,
             error_order=self.error_order,
             weighs_errors=weighs_errors(step),
+            checks_dense=self.dense and self.controller.is_adaptive and checks_dense(step),
         )
 
 

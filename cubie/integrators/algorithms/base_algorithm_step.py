@@ -92,12 +92,39 @@ class StartFn(Protocol):
     ) -> StatusBits: ...
 
 
+class DenseCheckFn(Protocol):
+    """Raise `error` of the runs of the mask to what dense output is off inside the step just made, where that is more.
+
+    `prepare_dense` has been called; `state`, `slope` and `defect` are scratch.
+    """
+
+    def __call__(
+        self,
+        mask: Mask,
+        t: Real,
+        dt: Real,
+        y: Vector,
+        rate: Vector,
+        parameters: Vector,
+        drivers: Vector,
+        y_next: Vector,
+        rate_next: Vector,
+        error: Vector,
+        state: Vector,
+        slope: Vector,
+        defect: Vector,
+        shared: SharedBank,
+        persistent: PersistentBank,
+    ) -> None: ...
+
+
 class StepFunctions(NamedTuple):
     """The device functions of one method.
 
     Parameters
     ----------
     reset : for those that remember something from step to step.
+    check_dense : for those whose steps can be too long for their dense output.
     start : for systems some of whose states follow from the others.
     """
 
@@ -105,6 +132,7 @@ class StepFunctions(NamedTuple):
     prepare_dense: PrepareDenseFn
     interpolate: InterpolateFn
     reset: ResetStepFn | None = None
+    check_dense: DenseCheckFn | None = None
     start: StartFn | None = None
 
 

@@ -19,6 +19,7 @@ from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank,
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import buffer
 from cubie.integrators.algorithms.base_algorithm_step import (
+    DenseCheckFn,
     InterpolateFn,
     ResetStepFn,
     StepFn,
@@ -26,6 +27,7 @@ from cubie.integrators.algorithms.base_algorithm_step import (
 )
 from cubie.integrators.algorithms.block_form import BlockForm
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
+from cubie.integrators.algorithms.dense_check import DenseParts, make_dense_check
 from cubie.integrators.algorithms.filtered_estimate import FilteredEstimate
 from cubie.integrators.algorithms.firk_equations import Work, make_load, make_predict
 from cubie.integrators.algorithms.firk_weights import FirkWeights, analysed, firk_weights
@@ -209,7 +211,20 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
     def build(self) -> StepFunctions:
         dense = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
         interpolate = dense.interpolate if self.settings.tableau.interpolant is None else self._interpolate()
-        return StepFunctions(self._step(), dense.prepare_dense, interpolate, self._reset())
+        check_dense = self._check_dense(interpolate) if self.settings.n_errors > 0 else None
+        return StepFunctions(self._step(), dense.prepare_dense, interpolate, self._reset(), check_dense)
+
+    def _check_dense(self, interpolate: InterpolateFn) -> DenseCheckFn:
+        settings, filter_error = self.settings, self.systems.device_function.filter
+        below, kept = self.child_allocators("systems")
+
+        @self.target.device
+        def filtered(x: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> None:
+            filter_error(x, weights, below(shared, persistent), kept(shared, persistent))
+
+        parts = DenseParts(self.rate.device_function, interpolate, filtered, None)
+        gamma = float(settings.systems.scales[0])
+        return make_dense_check(self.target, settings.n_states, settings.precision, gamma, parts)
 
     def _reset(self) -> ResetStepFn:
         size, precision = self.settings.tableau.n_stages * self.settings.n_states, self.settings.precision

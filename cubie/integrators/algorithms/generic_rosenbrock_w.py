@@ -20,12 +20,14 @@ from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import Recording, buffer
 from cubie.integrators.algorithms.base_algorithm_step import (
     AlgorithmStep,
+    DenseCheckFn,
     InterpolateFn,
     PrepareDenseFn,
     StartFn,
     StepFn,
     StepFunctions,
 )
+from cubie.integrators.algorithms.dense_check import DenseParts, make_dense_check
 from cubie.integrators.algorithms.hermite import cubic_hermite
 from cubie.integrators.algorithms.rosenbrock_stages import RosenbrockStages, StageParts, make_stage
 from cubie.integrators.algorithms.rosenbrock_tableau import RosenbrockTableau
@@ -148,9 +150,23 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
     def build(self) -> StepFunctions:
         rows = RosenbrockStages(self.settings.tableau, self.settings.precision)
         if self.settings.tableau.interpolant is None:
-            hermite = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
-            return StepFunctions(self._step(rows), hermite.prepare_dense, hermite.interpolate, start=self._start())
-        return StepFunctions(self._step(rows), self._prepare_dense(rows), self._interpolate(), start=self._start())
+            prepare_dense, interpolate = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
+        else:
+            prepare_dense, interpolate = self._prepare_dense(rows), self._interpolate()
+        check_dense, start = self._check_dense(rows, interpolate), self._start()
+        return StepFunctions(self._step(rows), prepare_dense, interpolate, start=start, check_dense=check_dense)
+
+    def _check_dense(self, rows: RosenbrockStages, interpolate: InterpolateFn) -> DenseCheckFn:
+        settings, solve = self.settings, self.linear.device_function.solve
+        linear_shared_of, linear_persistent_of = self.child_allocators("linear")
+
+        @self.target.device
+        def filtered(x: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> None:
+            solve(x, weights, linear_shared_of(shared, persistent), linear_persistent_of(shared, persistent))
+
+        weigh = make_weigh(self.target, settings.system, settings.precision)
+        parts = DenseParts(self.rate.device_function, interpolate, filtered, weigh)
+        return make_dense_check(self.target, settings.n_states, settings.precision, float(rows.gamma), parts)
 
     def _start(self) -> StartFn | None:
         """Build what hands the start its memory."""

@@ -94,6 +94,11 @@ def weighs_errors(settings: StepSettings) -> bool:
     return isinstance(settings, DirkSettings | FirkSettings)
 
 
+def checks_dense(settings: StepSettings) -> bool:
+    """Tell whether a method's steps can be too long for their dense output, so that it is checked where it is used."""
+    return not isinstance(settings, ErkSettings)
+
+
 def make_step(settings: StepSettings, rate: RateFunction) -> Step:
     """Make the factory of a method's steps."""
     if isinstance(settings, RosenbrockSettings):

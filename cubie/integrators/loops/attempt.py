@@ -10,6 +10,7 @@ from cubie.integrators.loops.clock import Clock
 from cubie.integrators.loops.norms import Norms
 from cubie.integrators.loops.ode_loop_config import LoopArguments, LoopSettings
 from cubie.integrators.loops.run_state import Attempt, State, Workspace
+from cubie.integrators.loops.saves import CheckFn
 from cubie.integrators.step_control.controller import GainFn
 from cubie.status import Status
 from cubie.targets.base import Target
@@ -31,12 +32,18 @@ class InsideFn(Protocol):
 
 
 def make_attempt(
-    target: Target, settings: LoopSettings, clock: Clock, norms: Norms, step: StepFn, gain: GainFn
+    target: Target,
+    settings: LoopSettings,
+    clock: Clock,
+    norms: Norms,
+    step: StepFn,
+    check: CheckFn,
+    gain: GainFn,
 ) -> AttemptFn:
     """Build the attempt of one step, of adapted or of fixed length."""
     inside = make_inside(target, settings)
     if settings.adaptive:
-        return _make_adapted(target, settings, clock, norms, step, gain, inside)
+        return _make_adapted(target, settings, clock, norms, step, check, gain, inside)
     return _make_fixed(target, settings, clock, norms, step, inside)
 
 
@@ -61,6 +68,7 @@ def _make_adapted(
     clock: Clock,
     norms: Norms,
     step: StepFn,
+    check: CheckFn,
     gain: GainFn,
     inside: InsideFn,
 ) -> AttemptFn:
@@ -84,6 +92,7 @@ def _make_adapted(
             inside(t, dt, t, arguments), dt, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, w.error,
             w.step_shared, w.step_persistent
         )  # fmt: skip
+        check(state, dt, is_last, w, arguments)
         error_squared = select(answer > 0, splat(huge), error_squared_of(w.y, w.y_next, w.error, arguments))
         accepted = error_squared <= one
         growth = gain(error_squared, accepted, w.control_shared, w.control_persistent)

@@ -96,6 +96,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         n = settings.n_states
         sizes = {"y": n, "rate": n, "y_next": n, "rate_next": n, "error": settings.error_size}
         sizes |= {"dense_state": n * settings.dense, "y_kept": n * settings.strides}
+        sizes |= {"dense_slope": n * settings.checks_dense, "defect": n * settings.checks_dense}
         sizes |= {"parameters": settings.n_parameters, "drivers": settings.n_drivers}
         return tuple(buffer(name, size, settings.precision) for name, size in sizes.items())
 
@@ -105,7 +106,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         norms, method = make_norms(self.target, self.settings), self.step.device_function
         saves = make_saves(self.target, self.settings, clock, method, self.output.device_function)
         gain = self.controller.device_function.gain
-        attempt = make_attempt(self.target, self.settings, clock, norms, method.step, gain)
+        attempt = make_attempt(self.target, self.settings, clock, norms, method.step, saves.check, gain)
         forget = method.reset or self._forget_nothing()
         enter = self._enter(clock, norms, saves, forget, method.start or self._start_anywhere())
         leave = self._leave(clock, saves.save)
@@ -181,6 +182,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
     def _open(self) -> OpenFn:
         names = ("y", "rate", "y_next", "rate_next", "error", "dense_state", "y_kept", "parameters", "drivers")
         y, rate, y_next, rate_next, error, dense_state, y_kept, parameters, drivers = map(self.allocator, names)
+        dense_slope, defect = self.allocator("dense_slope"), self.allocator("defect")
         step_shared, step_persistent = self.child_allocators("step")
         control_shared, control_persistent = self.child_allocators("controller")
         output_shared, output_persistent = self.child_allocators("output")
@@ -194,6 +196,8 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
                 rate_next(shared, persistent),
                 error(shared, persistent),
                 dense_state(shared, persistent),
+                dense_slope(shared, persistent),
+                defect(shared, persistent),
                 y_kept(shared, persistent),
                 parameters(shared, persistent),
                 drivers(shared, persistent),

@@ -90,6 +90,7 @@ class LoopSettings:
     n_errors : how many error vectors a step writes.
     error_order : the p of an error that shrinks as ``dt**(p + 1)``.
     weighs_errors : the method wants to know what error the tolerances allow.
+    checks_dense : a step in which something is due must bear dense output, too.
     """
 
     n_states: int
@@ -102,6 +103,7 @@ class LoopSettings:
     n_errors: int
     error_order: int
     weighs_errors: bool = False
+    checks_dense: bool = False
 
     @property
     def error_size(self) -> int:

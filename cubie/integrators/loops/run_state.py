@@ -14,6 +14,8 @@ class Workspace(NamedTuple):
     rate_next: Vector
     error: Vector
     dense_state: Vector
+    dense_slope: Vector
+    defect: Vector
     y_kept: Vector
     parameters: Vector
     drivers: Vector

@@ -43,11 +43,18 @@ class EmitFn(Protocol):
     ) -> tuple[Count, Real, Real]: ...
 
 
+class CheckFn(Protocol):
+    """Where something is due within a step of `dt`, raise its error to that of dense output, if that is larger."""
+
+    def __call__(self, state: State, dt: Real, is_last: Mask, w: Workspace, arguments: LoopArguments) -> None: ...
+
+
 class Saves(NamedTuple):
     """The device functions of saves."""
 
     save: SaveFn
     next_save: NextSaveFn
+    check: CheckFn
     emit: EmitFn
 
 
@@ -56,7 +63,8 @@ def make_saves(
 ) -> Saves:
     """Build the device functions of saves."""
     save, next_save = _make_save(target, store_row), _make_next_save(target, settings)
-    return Saves(save, next_save, _make_emit(target, settings, clock, method, save, next_save))
+    check = _make_check(target, settings, clock, method)
+    return Saves(save, next_save, check, _make_emit(target, settings, clock, method, save, next_save))
 
 
 def _make_save(target: Target, store_row: StoreRowFn) -> SaveFn:
@@ -103,11 +111,40 @@ def _make_next_save(target: Target, settings: LoopSettings) -> NextSaveFn:
     return next_save
 
 
+def _make_check(target: Target, settings: LoopSettings, clock: Clock, method: StepFunctions) -> CheckFn:
+    between, now, prepare_dense, check_dense = clock.between, clock.now, method.prepare_dense, method.check_dense
+    any_run, absolute = target.any_run, target.absolute
+    if check_dense is None or not settings.checks_dense:
+
+        @target.device
+        def check_nothing(state: State, dt: Real, is_last: Mask, w: Workspace, arguments: LoopArguments) -> None:
+            return None
+
+        return check_nothing
+
+    @target.device
+    def check(state: State, dt: Real, is_last: Mask, w: Workspace, arguments: LoopArguments) -> None:
+        t, t_rest = now(state, arguments)
+        ahead = arguments.direction * between(t, t_rest, state.due, state.due_rest)
+        is_due = (state.status < 0) & ((ahead <= absolute(dt)) | (is_last & (state.n_saved < arguments.n_saves)))
+        if any_run(is_due):
+            prepare_dense(
+                t, dt, w.y, w.rate, w.parameters, w.drivers, w.rate_next, w.dense_state, w.step_shared,
+                w.step_persistent
+            )  # fmt: skip
+            check_dense(
+                is_due, t, dt, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, w.error, w.dense_state,
+                w.dense_slope, w.defect, w.step_shared, w.step_persistent
+            )  # fmt: skip
+
+    return check
+
+
 def _make_emit(
     target: Target, settings: LoopSettings, clock: Clock, method: StepFunctions, save: SaveFn, next_save: NextSaveFn
 ) -> EmitFn:
     n, one, between, now = settings.n_states, settings.precision(1), clock.between, clock.now
-    prepare_dense, interpolate = method.prepare_dense, method.interpolate
+    prepare_dense, interpolate, is_prepared = method.prepare_dense, method.interpolate, settings.checks_dense
     select, splat, any_run, increment = target.select, target.splat, target.any_run, target.increment
     minimum, absolute = target.minimum, target.absolute
 
@@ -121,19 +158,11 @@ def _make_emit(
         ahead = arguments.direction * between(t, t_rest, due, due_rest)
         left = arguments.direction * between(t, t_rest, splat(arguments.t_end), splat(arguments.t_end_rest))
         is_due = mask & ((ahead <= taken) | (tried.is_last & (n_saved < arguments.n_saves)))
-        if any_run(is_due):
+        if not is_prepared and any_run(is_due):
             prepare_dense(
-                t,
-                dt,
-                w.y,
-                w.rate,
-                w.parameters,
-                w.drivers,
-                w.rate_next,
-                w.dense_state,
-                w.step_shared,
-                w.step_persistent,
-            )
+                t, dt, w.y, w.rate, w.parameters, w.drivers, w.rate_next, w.dense_state, w.step_shared,
+                w.step_persistent
+            )  # fmt: skip
         while any_run(is_due):
             theta = select(tried.is_last & (ahead >= left), splat(one), minimum(ahead / taken, one))
             interpolate(theta, dt, w.y, w.rate, w.y_next, w.rate_next, w.dense_state, w.step_shared, w.step_persistent)
