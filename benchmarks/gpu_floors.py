@@ -29,7 +29,7 @@ from benchmarks.lorenz import LORENZ
 from cubie.batchsolving.solution import Solution
 from cubie.batchsolving.solver import Solver
 from cubie.batchsolving.solver_settings import DEFAULT_CONTROLLER
-from cubie.targets.cuda_launch import CudaKernel
+from cubie.targets.cuda_device import DeviceLauncher, Lane
 
 RUNS: Final = (1_048_576, 8_388_608)
 SPAN: Final = (0.0, 1.0)
@@ -218,14 +218,16 @@ def end_to_end_milliseconds(solver: Solver, rho: Reals) -> float:
 
 @contextmanager
 def back_to_back() -> Iterator[None]:
-    """Let kernels run twice and be timed the second time: by then they wait for the device, not the device for them."""
-    once = CudaKernel._timed
+    """Let kernels take whole batches, twice, and be timed the second time: by then they wait for the device, not it for
+    them.
+    """
+    once = DeviceLauncher.timed
 
-    def second(kernel: CudaKernel, launch: Callable[[], None]) -> float:
+    def second(launcher: DeviceLauncher, lane: Lane, launch: Callable[[], None]) -> None:
         launch()
-        return once(kernel, launch)
+        once(launcher, lane, launch)
 
-    with mock.patch.object(CudaKernel, "_timed", second):
+    with mock.patch.object(DeviceLauncher, "timed", second), mock.patch("cubie.targets.cuda_device.PIECES", 1):
         yield
 
 

@@ -131,9 +131,10 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         final_time = kernel.host_array((n_time_rows, n_runs), precision)
         counts = kernel.host_array((3, n_runs), np.int32)
         chunks = [(0, n_runs)]
-        if kernel.free_bytes is not None:
+        free = kernel.free_bytes
+        if free is not None:
             bytes_per_run = (saved.nbytes + final_time.nbytes + counts.nbytes) // n_runs
-            chunks = plan_chunks(n_runs, bytes_per_run, kernel.free_bytes - inputs.values.nbytes)
+            chunks = plan_chunks(n_runs, bytes_per_run, free - inputs.values.nbytes)
         times = schedule.pairs
         arguments: list[FloatArray | npt.NDArray[np.int64] | int | float] = [
             inputs.values,
@@ -149,10 +150,9 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
             *steps,
         ]
         launch = kernel.launch(arguments, [saved, final_time, counts], chunks, progress)
-        t_final = kernel.host_array((n_runs,), np.float64)
-        t_final.fill(schedule.t_end)
-        if counts[0].any():
-            failed = np.flatnonzero(counts[0])
+        t_final = np.broadcast_to(np.float64(schedule.t_end), n_runs)
+        if counts[0].max() > 0:
+            failed, t_final = np.flatnonzero(counts[0]), t_final.copy()
             t_final[failed] = final_time[:, failed].sum(axis=0, dtype=np.float64)
         return BatchResult(saved=saved, t_final=t_final, counts=counts, launch=launch)
 

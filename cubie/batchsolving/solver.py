@@ -124,8 +124,8 @@ class Solver:
         begin = time.perf_counter()
         settings, precision = self._settings, self._meant.precision
         schedule = make_schedule(t_span, t_eval, save_every, precision)
-        inputs = make_inputs(self._interface, y0, parameters, settings.sweep, precision)
         kernel = self._kernel(dense=schedule.dense)
+        inputs = make_inputs(self._interface, y0, parameters, settings.sweep, precision, kernel.target.host_array)
         compiled = time.perf_counter()
         kernel.compile()
         solving = time.perf_counter()

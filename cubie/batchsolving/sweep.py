@@ -13,6 +13,7 @@ from cubie._types import FloatPrecision
 from cubie.batchsolving.arrays import FloatArray, InputsLike, Table, check_finite, float_array, in_precision
 from cubie.batchsolving.system_interface import SystemInterface, canonical, unknown_name
 from cubie.memory.mem_manager import check_fits
+from cubie.targets.base import HostArrayFn
 
 Sweep: TypeAlias = Literal["paired", "product"]
 SWEEPS: Final[tuple[str, ...]] = get_args(Sweep)
@@ -67,6 +68,7 @@ def make_inputs(
     parameters: InputsLike | None,
     sweep: Sweep,
     precision: FloatPrecision,
+    empty: HostArrayFn = np.empty,
 ) -> Inputs:
     """Lay out the inputs of all runs.
 
@@ -92,7 +94,7 @@ def make_inputs(
     swept = [position in given and given[position].array.size > 1 for position in range(len(interface.inputs))]
     stops = [0, *accumulate(n_runs if varies else 1 for varies in swept)]
     check_fits((stops[-1],), precision, "the values of the sweep")
-    values = np.empty(stops[-1], dtype=precision)
+    values: FloatArray = empty((stops[-1],), precision)
     offsets = np.array(stops[:-1], dtype=np.int64)
     values[offsets] = defaults.values
     coordinates: dict[str, FloatArray] = {}
@@ -178,10 +180,14 @@ def _axis_lengths(given: Mapping[int, _Column]) -> dict[str, int]:
 
 def _fill(part: FloatArray, column: _Column, lengths: Mapping[str, int]) -> None:
     """Write a column's values to its part of the packed values, repeated along the axes that are not its own."""
-    rounded = in_precision(column.array, np.float32) if part.dtype == np.float32 else column.array
-    check_finite(rounded, column.array, column.label)
     here = [length if axis == column.axis else 1 for axis, length in lengths.items()]
-    part.reshape(tuple(lengths.values()) or (1,))[...] = rounded.reshape(here or [1])
+    with np.errstate(over="ignore", invalid="ignore"):  # infinities are looked for
+        part.reshape(tuple(lengths.values()) or (1,))[...] = column.array.reshape(here or [1])
+        if part.size == column.array.size:
+            rounded = part.reshape(column.array.shape)
+        else:
+            rounded = in_precision(column.array, np.float32 if part.dtype == np.float32 else np.float64)
+        check_finite(rounded, column.array, column.label)
 
 
 def _coordinate_name(interface: SystemInterface, position: int) -> str:

@@ -155,6 +155,12 @@ class LaunchStatistics(NamedTuple):
     chunks: int
 
 
+class HostArrayFn(Protocol):
+    """Return an uninitialised array."""
+
+    def __call__(self, shape: tuple[int, ...], precision: Precision, /) -> NDArray[Any]: ...
+
+
 class Kernel(Protocol):
     """A compiled batch kernel, ready to be launched."""
 
@@ -246,6 +252,10 @@ class Target(ABC):
     @abstractmethod
     def to_real(self, precision: FloatPrecision) -> ToRealFn:
         """Return the conversion of per-run integers to `precision`."""
+
+    def host_array(self, shape: tuple[int, ...], precision: Precision, /) -> NDArray[Any]:
+        """Return an uninitialised array for inputs, in memory from which they are copied to the device fastest."""
+        return np.empty(shape, precision)
 
     def rough_precision(self, precision: FloatPrecision) -> FloatPrecision:
         """Return the precision of controllers where that of states is `precision`."""

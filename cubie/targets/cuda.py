@@ -12,6 +12,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast, final
 import numpy as np
 from numba import cuda, types
 from numba.core import config
+from numpy.typing import NDArray
 from typing_extensions import override
 
 from cubie._types import (
@@ -23,6 +24,7 @@ from cubie._types import (
     GlobalReals,
     PersistentBank,
     Placement,
+    Precision,
     Real,
     Scalar,
     SharedBank,
@@ -39,7 +41,7 @@ from cubie.targets.base import (
     UnaryFn,
     poison_value,
 )
-from cubie.targets.cuda_launch import CudaKernel, padded
+from cubie.targets.cuda_launch import CudaKernel, host_array, padded
 from cubie.targets.llvm import (
     EXTREMA,
     INSTRUCTIONS,
@@ -193,6 +195,10 @@ class CudaTarget(Target):
             return precision(count)
 
         return cast(ToRealFn, to_real)
+
+    @override
+    def host_array(self, shape: tuple[int, ...], precision: Precision, /) -> NDArray[Any]:
+        return host_array(shape, precision, self.device_id, simulated=SIMULATED)
 
     @override
     def rough_precision(self, precision: FloatPrecision) -> FloatPrecision:

@@ -6,6 +6,7 @@ from typing import Literal, ParamSpec, Protocol, TypeVar, overload, type_check_o
 from numba.cuda.api import device_array as device_array
 from numba.cuda.api import event as event
 from numba.cuda.api import pinned_array as pinned_array
+from numba.cuda.api import stream as stream
 from numba.cuda.api import to_device as to_device
 from numba.cuda.compiler import compile_ptx as compile_ptx
 from numba.cuda.cudadrv.devices import gpus as gpus
