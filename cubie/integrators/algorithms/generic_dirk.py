@@ -22,7 +22,7 @@ from typing_extensions import Unpack, override
 from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import buffer
-from cubie.integrators.algorithms.base_algorithm_step import ResetStepFn, StepFn, StepFunctions
+from cubie.integrators.algorithms.base_algorithm_step import InterpolateFn, ResetStepFn, StepFn, StepFunctions
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, TableauError
 from cubie.integrators.algorithms.exact_matrices import padded
 from cubie.integrators.algorithms.hermite import cubic_hermite
@@ -174,7 +174,12 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
         n, precision = settings.n_states, settings.precision
         last = settings.tableau.n_stages - settings.tableau.is_stiffly_accurate
         return (
-            buffer("stage_rates", (last - settings.first) * n, precision),
+            buffer(
+                "stage_rates",
+                (last - settings.first) * n,
+                precision,
+                persistent=settings.tableau.interpolates_stages,
+            ),
             buffer("correction", n, precision),
             buffer("increment_cache", n, precision, aliases="newton_shared"),
             buffer("rhs_cache", n, precision, aliases="newton_shared"),
@@ -202,8 +207,9 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
 
     @override
     def build(self) -> StepFunctions:
-        hermite = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
-        return StepFunctions(self._step(), hermite.prepare_dense, hermite.interpolate, self._reset())
+        dense = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
+        interpolate = dense.interpolate if self.settings.tableau.interpolant is None else self._interpolate()
+        return StepFunctions(self._step(), dense.prepare_dense, interpolate, self._reset())
 
     def _reset(self) -> ResetStepFn:
         forget, (newton_shared, newton_persistent) = self.newton.device_function.reset, self.child_allocators("newton")
@@ -333,3 +339,41 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
             return status
 
         return step
+
+    def _interpolate(self) -> InterpolateFn:
+        """Sum the stages by weights that are Chebyshev series in theta (Clenshaw's recurrence)."""
+        n, precision = self.settings.n_states, self.settings.precision
+        dense = self.settings.tableau.in_precision(precision).interpolant
+        assert dense is not None
+        weights, n_stages, top = dense.chebyshev, self.settings.tableau.n_stages, len(dense.chebyshev[0]) - 1
+        is_used = tuple(any(row) for row in nonzero(weights))
+        zero, one, two, stage_rate = precision(0), precision(1), precision(2), self._stage_rate()
+        allocate_stage_rates, fma, splat = self.allocator("stage_rates"), self.target.fma, self.target.splat
+
+        @self.target.device
+        def interpolate(
+            theta: Real,
+            dt: Real,
+            y: Vector,
+            rate: Vector,
+            y_next: Vector,
+            rate_next: Vector,
+            out: Vector,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> None:
+            stage_rates = allocate_stage_rates(shared, persistent)
+            x = fma(two, theta, -one)
+            doubled = x + x
+            for i in range(n):
+                out[i] = y[i]
+            for j in static(range(n_stages)):
+                if is_used[j]:
+                    before, last = splat(zero), splat(weights[j][top])
+                    for d in static(range(top - 1, 0, -1)):
+                        before, last = last, fma(doubled, last, weights[j][d] - before)
+                    scaled = dt * theta * fma(x, last, weights[j][0] - before)
+                    for i in range(n):
+                        out[i] = fma(scaled, stage_rate(j, i, rate, stage_rates, rate_next), out[i])
+
+        return interpolate

@@ -6,13 +6,14 @@ publish fractions that agree with their methods to 25 digits. The tests prove ev
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Final
+from typing import Final, Literal
 
 from cubie.integrators.algorithms.backwards_euler import BACKWARDS_EULER
 from cubie.integrators.algorithms.backwards_euler_predict_correct import BACKWARDS_EULER_PREDICT_CORRECT
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, rows_by_name
 from cubie.integrators.algorithms.crank_nicolson import TRAPEZOIDAL
 from cubie.integrators.algorithms.printed_rows import Exact, exact_row, noded_rows
+from cubie.integrators.algorithms.stiff_interpolant import stiff_interpolant
 
 __all__ = ["DIRK_TABLEAUS"]
 
@@ -108,11 +109,28 @@ SDIRK_43 = ButcherTableau(
 )
 
 
-def _esdirk(name: str, order: int, text: str, source: str, b_hat: Exact | None = None) -> ButcherTableau:
+def _esdirk(
+    name: str,
+    order: int,
+    text: str,
+    source: str,
+    b_hat: Exact | None = None,
+    dense: Literal[3, 4] | None = None,
+    slow: bool = True,
+) -> ButcherTableau:
     """A stiffly accurate pair; its embedded formula, unless given, is the last stage but one (Kvaerno's)."""
     a, c = noded_rows(text)
-    embedded = (*a[-2], F(0)) if b_hat is None else b_hat
-    return ButcherTableau(name=name, order=order, order_hat=order - 1, a=a, b=a[-1], b_hat=embedded, c=c, source=source)
+    return ButcherTableau(
+        name=name,
+        order=order,
+        order_hat=order - 1,
+        a=a,
+        b=a[-1],
+        b_hat=(*a[-2], F(0)) if b_hat is None else b_hat,
+        c=c,
+        source=source,
+        interpolant=None if dense is None else stiff_interpolant(a, a[-1], c, dense, slow=slow),
+    )
 
 
 KVAERNO_3 = _esdirk(
@@ -171,6 +189,7 @@ KVAERNO_5 = _esdirk(
            0.06962479448202728948549107704811190063421 0.26
     """,
     "Kvaerno (2004), BIT 44, 489-502: the pair 5(4) with gamma = 0.26",
+    dense=3,
 )
 
 KENCARP_3 = _esdirk(
@@ -202,6 +221,8 @@ KENCARP_4 = _esdirk(
     1      | 82889/524892 0 15625/83664 69875/102672 -2260/8211 1/4
     """,
     "Kennedy & Carpenter (2003), Appl. Numer. Math. 44, 139-181: implicit part of ARK4(3)6L[2]SA",
+    dense=4,
+    slow=False,
     b_hat=exact_row("4586570599/29645900160 0 178811875/945068544 814220225/1159782912 -3700637/11593932 61727/225920"),
 )
 
@@ -222,6 +243,8 @@ KENCARP_5 = _esdirk(
              -39379526789629/19018526304540 32727382324388/42900044865799 41/200
     """,
     "Kennedy & Carpenter (2003), Appl. Numer. Math. 44, 139-181: implicit part of ARK5(4)8L[2]SA",
+    dense=4,
+    slow=False,
     b_hat=exact_row(
         "-975461918565/9796059967033 0 0 78070527104295/32432590147079 -548382580838/3424219808633"
         " -33438840321285/15594753105479 3629800801594/4656183773603 4035322873751/18575991585200"
@@ -259,6 +282,7 @@ ESDIRK54I8L2SA = _esdirk(
              -93596557767/4675692258479 1/4
     """,
     "Kennedy & Carpenter (2019), Appl. Numer. Math. 146, 221-244: ESDIRK5(4)I8L[2]SA",
+    dense=4,
     b_hat=tuple(b - error for b, error in zip(_ESDIRK54I8L2SA_B, _ESDIRK54I8L2SA_ERROR, strict=True)),
 )
 
