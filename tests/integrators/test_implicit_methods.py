@@ -1,0 +1,58 @@
+"""Implicit Runge-Kutta methods on stiff problems with trusted answers, and Radau IIA beside SciPy's."""
+
+from typing import Final
+
+import numpy as np
+import pytest
+from scipy.integrate import Radau
+
+from cubie.batchsolving.solver import Solver
+from cubie.targets.reference import ReferenceTarget
+from tests.batches import building_for
+from tests.integrators.scores import Score, atol_of, rate_of, score
+from tests.problems import PROBLEMS, Problem
+
+STIFF: Final = ("robertson", "hires", "vdpol")
+METHODS: Final = ("radau", "radau-iia-9", "lobatto-iiic-4", "kvaerno-3", "kencarp-4", "esdirk54i8l2sa", "trbdf2")
+MOST_ERROR: Final = 100.0
+MOST_STEPS: Final = 1.5
+
+
+def scored(method: str, problem: Problem, rtol: float) -> Score:
+    """Solve all nine rows side by side on the reference target."""
+    with building_for(ReferenceTarget(width=9)):
+        return score(Solver(problem.system(), method=method, device="cpu"), problem, rtol)
+
+
+@pytest.mark.parametrize("name", STIFF)
+@pytest.mark.parametrize("method", METHODS)
+def test_loose_tolerances_are_met_on_stiff_problems(method: str, name: str) -> None:
+    assert scored(method, PROBLEMS[name], 1e-3).error < MOST_ERROR
+
+
+@pytest.mark.parametrize("method", ["radau", "kencarp-5"])
+def test_tight_tolerances_are_met_on_a_stiff_problem(method: str) -> None:
+    assert scored(method, PROBLEMS["hires"], 1e-7).error < MOST_ERROR
+
+
+@pytest.mark.parametrize("name", STIFF)
+def test_radau_takes_at_most_one_and_a_half_times_scipys_steps(name: str) -> None:
+    problem, rtol, n_theirs = PROBLEMS[name], 1e-3, 0
+    for y0, parameters in zip(problem.initial_values(), problem.parameter_values(), strict=True):
+        start, end = problem.t_span
+        run = Radau(rate_of(problem, parameters), start, y0, end, rtol=rtol, atol=atol_of(problem, rtol))
+        with np.errstate(all="ignore"):
+            while run.status == "running":
+                run.step()
+                n_theirs += 1
+    ours = scored("radau", problem, rtol)
+    assert ours.n_steps - ours.n_rejected <= MOST_STEPS * n_theirs
+
+
+@pytest.mark.parametrize("method", ["kvaerno-3", "radau"])
+def test_lanes_of_a_cpu_take_the_steps_of_the_reference_target(method: str) -> None:
+    problem, rtol = PROBLEMS["vdpol"], 1e-4
+    ours = score(Solver(problem.system(), method=method, device="cpu"), problem, rtol)
+    reference = scored(method, problem, rtol)
+    assert ours.error < MOST_ERROR
+    assert ours.n_steps == pytest.approx(reference.n_steps, rel=0.02)
