@@ -28,6 +28,7 @@ log: Final = logging.getLogger("cubie.cache")
 MAGIC: Final = b"cubie kernel, format 1\n"
 HEAD_BYTES: Final = len(MAGIC) + 64 + 1 + 64 + 1
 SUFFIX: Final = ".kernel"
+SWITCHES: Final = ("NUMBA_", "CUDA_HOME", "CUDA_PATH")
 NUMBA_FILE: Final = ".numba_config.yaml"
 MAX_ENTRIES: Final = 1000
 MAX_BYTES: Final = 1 << 26
@@ -194,8 +195,10 @@ def _sources() -> str:
 
 
 def _switches() -> list[tuple[str, str]]:
-    """Return what numba is told by the environment and by its file in the current folder: some of it changes code."""
-    switches = sorted((name, value) for name, value in os.environ.items() if name.startswith("NUMBA_"))
+    """Return what compilers are told by the environment, and numba by its file in the current folder: some of it
+    changes code.
+    """
+    switches = sorted((name, value) for name, value in os.environ.items() if name.startswith(SWITCHES))
     with suppress(OSError):
         switches.append((NUMBA_FILE, Path(NUMBA_FILE).read_text(errors="replace")))
     return switches

@@ -6,6 +6,7 @@ would lose their meaning.
 """
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, ParamSpec, TypeVar, cast, final
 
@@ -31,6 +32,7 @@ from cubie._types import (
     Vector,
     span,
 )
+from cubie.targets import cache
 from cubie.targets.base import (
     BINARY_FUNCTIONS,
     UNARY_FUNCTIONS,
@@ -262,7 +264,45 @@ class CudaTarget(Target):
             "solve_thread": self._solve_thread(solve_runs, layout),
         }
         exec(text, namespace)
-        return CudaKernel(layout, cuda.jit(namespace["kernel"]), self.device_id, simulated=SIMULATED)
+        compiled = cuda.jit(namespace["kernel"])
+        begin = time.perf_counter()
+        key, _ = self._key(layout)
+        if key:
+            from cubie.targets import cuda_cache
+
+            with cuda.gpus[self.device_id]:
+                cuda_cache.keep(key, compiled, layout, NUMBA_TYPES)
+        kernel = CudaKernel(layout, compiled, self.device_id, simulated=SIMULATED)
+        kernel.compile_seconds = time.perf_counter() - begin
+        return kernel
+
+    def _key(self, layout: KernelLayout) -> tuple[str, tuple[int, int]]:
+        """Name what the code of a kernel depends on, empty if it isn't to be kept, and the GPU's architecture."""
+        if SIMULATED or not layout.shape or not cache.is_on():
+            return "", (0, 0)
+        from cubie.targets import cuda_cache
+
+        architecture = cuda_cache.capability(self.device_id)
+        if architecture is None:
+            return "", (0, 0)
+        return cache.key(("cuda", architecture, self.poison), layout, cuda_cache.BUILDERS), architecture
+
+    @override
+    def kept_kernel(self, layout: KernelLayout, /) -> CudaKernel | None:
+        key, architecture = self._key(layout)
+        if not key:
+            return None
+        from cubie.targets import cuda_cache
+
+        try:
+            with cuda.gpus[self.device_id]:
+                loaded = cuda_cache.kept(key, layout, NUMBA_TYPES, architecture)
+                for kernel in loaded.overloads.values() if loaded else ():
+                    kernel.bind()
+        except Exception as error:  # whatever the driver says of machine code that it can't load
+            cache.log.debug("a kernel is compiled anew: %s", error)
+            return None
+        return None if loaded is None else CudaKernel(layout, loaded, self.device_id, simulated=False)
 
     def _solve_thread(self, solve_runs: SolveRunsFn, layout: KernelLayout) -> Any:
         n_shared, n_persistent = layout.n_shared, layout.n_persistent

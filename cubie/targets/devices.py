@@ -1,7 +1,9 @@
 """The processors of this machine, and the target for the one that is asked for."""
 
+import ctypes
 import os
 import platform
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -11,6 +13,13 @@ from cubie._types import FloatPrecision
 from cubie.targets.base import Target
 
 ADVICE: Final = "Use device='cpu', or device='auto', which takes a GPU only where one is usable."
+
+DRIVERS: Final = (
+    ("nvcuda.dll",)
+    if os.name == "nt"
+    else ("libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1", "/usr/lib64/libcuda.so", "/usr/lib/libcuda.so")
+)
+"""Where numba looks for the CUDA driver."""
 
 WORKING_SET_BYTES: Final = 256 * 1024
 """What a core's working arrays may take of its second-level cache."""
@@ -55,6 +64,8 @@ def _gpus() -> tuple[list[Device], str]:
         return [], "numba-cuda is not installed: install cubie with its 'cuda' extra"
     if os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0"):
         return [Device(name="cuda:0", kind="cuda", description="numba's CUDA simulator", usable=True)], ""
+    if not _has_driver():
+        return [], f"the CUDA driver can't be used (none of {', '.join(DRIVERS)} is there)"
     from numba import cuda
 
     try:
@@ -66,6 +77,17 @@ def _gpus() -> tuple[list[Device], str]:
     if not names:
         return [], "the CUDA driver sees no GPU"
     return [Device(name=f"cuda:{i}", kind="cuda", description=name, usable=True) for i, name in enumerate(names)], ""
+
+
+def _has_driver() -> bool:
+    """Look for the driver's library, which is quicker than to load a compiler and let it look."""
+    if os.environ.get("NUMBA_CUDA_DRIVER"):
+        return True
+    for library in DRIVERS:
+        with suppress(OSError):
+            ctypes.CDLL(library)
+            return True
+    return False
 
 
 def find_device(name: str) -> Device:

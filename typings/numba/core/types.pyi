@@ -41,6 +41,7 @@ class CPointer(Type):
     def __init__(self, dtype: Type, addrspace: int | None = None) -> None: ...
 
 void: Type
+none: Type
 boolean: Boolean
 int32: Integer
 int64: Integer

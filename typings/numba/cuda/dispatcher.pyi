@@ -1,5 +1,8 @@
 from typing import Generic, ParamSpec, Protocol, TypeVar, type_check_only
 
+from numba.core.typing.templates import Signature
+from numba.cuda.codegen import CUDACodeLibrary
+
 _P = ParamSpec("_P")
 _R_co = TypeVar("_R_co", covariant=True)
 
@@ -13,3 +16,17 @@ class CUDADispatcher(Generic[_P, _R_co]):
     __name__: str
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R_co: ...
     def __getitem__(self, args: tuple[int, int, int, int]) -> _Launch: ...
+
+class _Kernel:
+    @classmethod
+    def _rebuild(
+        cls,
+        cooperative: bool,
+        name: str,
+        signature: Signature,
+        codelibrary: CUDACodeLibrary,
+        debug: bool,
+        lineinfo: bool,
+        call_helper: object,
+        extensions: list[object],
+    ) -> _Kernel: ...

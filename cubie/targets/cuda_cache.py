@@ -1,0 +1,95 @@
+"""Kernels of a GPU kept between processes: machine code, which numba-cuda loads and launches without compiling.
+
+Of numba-cuda's own way to keep kernels only the last step is taken, to make a kernel of machine code: the rest of it
+would be pickled.
+"""
+
+from typing import Any, Final
+
+from cuda.core import ObjectCode
+from numba import cuda, types
+from numba.cuda.codegen import CUDACodeLibrary
+from numba.cuda.descriptor import cuda_target
+from numba.cuda.dispatcher import _Kernel
+from numba.cuda.typing import signature
+
+from cubie.targets import cache
+from cubie.targets.base import KernelLayout
+
+BUILDERS: Final = (
+    "numba",
+    "llvmlite",
+    "numba-cuda",
+    "cuda-core",
+    "nvidia-nvvm",
+    "nvidia-cuda-nvcc",
+    "nvidia-nvjitlink",
+)
+"""The packages that make machine code."""
+
+
+def capability(device_id: int) -> tuple[int, int] | None:
+    """Return a GPU's compute capability, or None where there is no GPU: then device code is looked at, not run."""
+    try:
+        major, minor = cuda.gpus[device_id].compute_capability
+    except Exception:  # the driver's errors have no common base
+        return None
+    return major, minor
+
+
+def keep(name: str, dispatcher: Any, layout: KernelLayout, element: dict[Any, Any]) -> None:
+    """Compile a kernel for the current GPU, and keep it under a name."""
+    compiled = dispatcher.compile(_types(layout, element))
+    cache.store(name, compiled.entry_name.encode() + b"\n" + compiled.library.get_cubin().code)
+
+
+def kept(name: str, layout: KernelLayout, element: dict[Any, Any], architecture: tuple[int, int]) -> Any:
+    """Return what launches the kernel that was kept under a name, if there is one: it will never compile."""
+    entry = cache.load(name)
+    if entry is None:
+        return None
+    entry_name, _, image = entry.partition(b"\n")
+    library = CUDACodeLibrary._rebuild(
+        codegen=cuda_target.target_context.codegen(),
+        name=layout.name,
+        entry_name=entry_name.decode(),
+        llvm_strs=[],
+        ptx_cache={},
+        cubin_cache={architecture: ObjectCode.from_cubin(image)},
+        linkerinfo_cache={architecture: ""},
+        max_registers=None,
+        nvvm_options={},
+        needs_cudadevrt=False,
+        nrt=False,
+        use_cooperative=False,
+        lto=False,
+    )
+    arguments = _types(layout, element)
+    kernel = _Kernel._rebuild(
+        cooperative=False,
+        name=entry_name.decode(),
+        signature=signature(types.none, *arguments),
+        codelibrary=library,
+        debug=False,
+        lineinfo=False,
+        call_helper=None,
+        extensions=[],
+    )
+    namespace: dict[str, Any] = {}
+    names = ", ".join(argument.name for argument in layout.arguments)
+    exec(f"def kernel(start, stop, first_run, n_slots, {names}): pass", namespace)
+    dispatcher: Any = cuda.jit(namespace["kernel"])
+    dispatcher.add_overload(kernel, arguments)
+    dispatcher.disable_compile()
+    return dispatcher
+
+
+def _types(layout: KernelLayout, element: dict[Any, Any]) -> tuple[Any, ...]:
+    """Return the types of a kernel's arguments, as launches give them."""
+    return (
+        *[types.int64] * 4,
+        *(
+            types.Array(element[argument.precision], 1, "C") if argument.is_array else element[argument.precision]
+            for argument in layout.arguments
+        ),
+    )
