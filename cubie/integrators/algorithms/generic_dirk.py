@@ -22,8 +22,15 @@ from typing_extensions import Unpack, override
 from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import buffer
-from cubie.integrators.algorithms.base_algorithm_step import InterpolateFn, ResetStepFn, StepFn, StepFunctions
+from cubie.integrators.algorithms.base_algorithm_step import (
+    DenseCheckFn,
+    InterpolateFn,
+    ResetStepFn,
+    StepFn,
+    StepFunctions,
+)
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, TableauError
+from cubie.integrators.algorithms.dense_check import DenseParts, make_dense_check
 from cubie.integrators.algorithms.exact_matrices import padded
 from cubie.integrators.algorithms.hermite import cubic_hermite
 from cubie.integrators.algorithms.ode_implicitstep import ImplicitStep
@@ -209,7 +216,20 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
     def build(self) -> StepFunctions:
         dense = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
         interpolate = dense.interpolate if self.settings.tableau.interpolant is None else self._interpolate()
-        return StepFunctions(self._step(), dense.prepare_dense, interpolate, self._reset())
+        check_dense = self._check_dense(interpolate) if self.settings.n_errors > 0 else None
+        return StepFunctions(self._step(), dense.prepare_dense, interpolate, self._reset(), check_dense)
+
+    def _check_dense(self, interpolate: InterpolateFn) -> DenseCheckFn:
+        settings, solve_linear = self.settings, self.newton.device_function.solve_linear
+        below, kept = self.child_allocators("newton")
+
+        @self.target.device
+        def filtered(x: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> None:
+            solve_linear(x, weights, below(shared, persistent), kept(shared, persistent))
+
+        parts = DenseParts(self.rate.device_function, interpolate, filtered, None)
+        gamma = float(settings.tableau.a[-1][-1])
+        return make_dense_check(self.target, settings.n_states, settings.precision, gamma, parts)
 
     def _reset(self) -> ResetStepFn:
         forget, (newton_shared, newton_persistent) = self.newton.device_function.reset, self.child_allocators("newton")
