@@ -200,6 +200,8 @@ class Target(ABC):
     kind: ClassVar[str]
     refills: ClassVar[bool]
     """A run that has ended makes way for the next one, so that those beside it don't wait for each other."""
+    sums_early: ClassVar[bool] = False
+    """In large systems few vectors at a time matter more than few loads and stores of them."""
     select: SelectFn
     any_run: AnyRunFn
     seldom: SeldomFn

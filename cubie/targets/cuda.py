@@ -170,6 +170,7 @@ class CudaTarget(Target):
 
     kind = "cuda"
     refills = False
+    sums_early = True
 
     def __init__(self, *, device_id: int = 0, poison: bool = False) -> None:
         super().__init__(width=1, poison=poison)

@@ -10,7 +10,7 @@ Hairer, Norsett & Wanner (1993), Solving ODEs I, Sec. II.1, II.4 and II.6.
 """
 
 from dataclasses import dataclass
-from typing import Protocol, TypedDict, final
+from typing import Final, TypedDict, final
 
 import numpy as np
 from typing_extensions import Unpack, override
@@ -25,10 +25,14 @@ from cubie.integrators.algorithms.base_algorithm_step import (
     StepFunctions,
 )
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
+from cubie.integrators.algorithms.early_sums import Rows, StageRateFn, make_early_step, turn_of
 from cubie.integrators.algorithms.hermite import cubic_hermite
 from cubie.integrators.algorithms.ode_explicitstep import ExplicitStep
 from cubie.integrators.algorithms.rounded_tableau import nonzero
 from cubie.targets.unroll import expression, static
+
+MOST_IN_REGISTERS: Final = 32
+"""With more states, the vectors of a step take more than the registers of a GPU's thread."""
 
 
 @final
@@ -50,6 +54,12 @@ class ErkSettings:
         return self.tableau.n_stages - self.tableau.first_same_as_last
 
     @property
+    def n_early_sums(self) -> int:
+        """How many sums of late stages stand beside each other where they are formed early."""
+        n_rows = self.tableau.n_stages + (self.end == self.tableau.n_stages)
+        return max(0, n_rows - 1 - turn_of(n_rows, self.n_errors)) * (self.n_states > MOST_IN_REGISTERS)
+
+    @property
     def n_errors(self) -> int:
         """How many error vectors a step writes."""
         weights = (self.tableau.error_weights, self.tableau.second_error_weights)
@@ -65,12 +75,6 @@ class ErkChanges(TypedDict, total=False):
     estimates_error: bool
 
 
-class StageRateFn(Protocol):
-    """Component `i` of the rate of stage `stage`, wherever it stands; `stage` is known at build time."""
-
-    def __call__(self, stage: int, i: int, rate: Vector, stage_rates: Vector, rate_next: Vector) -> Real: ...
-
-
 @final
 class ExplicitRungeKutta(ExplicitStep[ErkSettings]):
     """Steps of one explicit Runge-Kutta tableau."""
@@ -82,11 +86,14 @@ class ExplicitRungeKutta(ExplicitStep[ErkSettings]):
     @staticmethod
     @override
     def buffers(settings: ErkSettings) -> tuple[BufferEntry, ...]:
-        """The rates of all stages that stand neither in the loop's `rate` nor in its `rate_next`."""
+        """The rates of all stages that stand neither in the loop's `rate` nor in its `rate_next`, and early sums."""
         tableau, n = settings.tableau, settings.n_states
         n_kept_by_loop = 1 + (settings.end < tableau.n_dense_stages)
         n_stage_rates = tableau.n_dense_stages - n_kept_by_loop
-        return (buffer("stage_rates", n_stage_rates * n, settings.precision, persistent=tableau.interpolates_stages),)
+        return (
+            buffer("stage_rates", n_stage_rates * n, settings.precision, persistent=tableau.interpolates_stages),
+            buffer("stage_sums", settings.n_early_sums * n, settings.precision),
+        )
 
     @staticmethod
     @override
@@ -119,10 +126,12 @@ class ExplicitRungeKutta(ExplicitStep[ErkSettings]):
     @override
     def build(self) -> StepFunctions:
         stage_rate = self._stage_rate()
+        sums_early = self.target.sums_early and self.settings.n_early_sums > 0 and not self.recorded
+        step = self._early_step(stage_rate) if sums_early else self._step(stage_rate)
         if self.settings.tableau.interpolant is None:
             hermite = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
-            return StepFunctions(self._step(stage_rate), hermite.prepare_dense, hermite.interpolate)
-        return StepFunctions(self._step(stage_rate), self._prepare_dense(stage_rate), self._interpolate(stage_rate))
+            return StepFunctions(step, hermite.prepare_dense, hermite.interpolate)
+        return StepFunctions(step, self._prepare_dense(stage_rate), self._interpolate(stage_rate))
 
     @property
     def _nested(self) -> bool:
@@ -147,6 +156,23 @@ class ExplicitRungeKutta(ExplicitStep[ErkSettings]):
             )
 
         return stage_rate
+
+    def _early_step(self, stage_rate: StageRateFn) -> StepFn:
+        settings, rounded = self.settings, self.settings.tableau.in_precision(self.settings.precision)
+        error_rows = tuple(row for row in (rounded.error_weights, rounded.second_error_weights) if row is not None)
+        rows = Rows(
+            n=settings.n_states,
+            n_stages=settings.tableau.n_stages,
+            end=settings.end,
+            precision=settings.precision,
+            weights=(*rounded.a, *(rounded.b,) * (settings.end == settings.tableau.n_stages)),
+            error_weights=error_rows[: settings.n_errors],
+            c=rounded.c,
+        )
+        allocate_stage_rates, allocate_sums = self.allocator("stage_rates"), self.allocator("stage_sums")
+        return make_early_step(
+            self.target, rows, stage_rate, self.rate.device_function, allocate_stage_rates, allocate_sums
+        )
 
     def _step(self, stage_rate: StageRateFn) -> StepFn:
         n, n_stages, end = self.settings.n_states, self.settings.tableau.n_stages, self.settings.end
