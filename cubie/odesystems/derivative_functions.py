@@ -8,7 +8,12 @@ from cubie._types import RateFn, Real, Vector
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory
 from cubie.odesystems.rate_function import SystemFunction, SystemSettings
-from cubie.odesystems.sources import jacobian_source, jacobian_vector_product_source, time_derivative_source
+from cubie.odesystems.sources import (
+    jacobian_diagonal_source,
+    jacobian_source,
+    jacobian_vector_product_source,
+    time_derivative_source,
+)
 from cubie.targets.base import Target
 
 
@@ -27,6 +32,16 @@ class JacobianFunction(SystemFunction):
     @override
     def build(self) -> RateFn:
         source = jacobian_source(self.settings.system, self.settings.precision)
+        return self.target.from_source(source.name, source.text, source.constants, self.settings.precision)
+
+
+@final
+class JacobianDiagonal(SystemFunction):
+    """The diagonal of the Jacobian, shape (n_states,)."""
+
+    @override
+    def build(self) -> RateFn:
+        source = jacobian_diagonal_source(self.settings.system, self.settings.precision)
         return self.target.from_source(source.name, source.text, source.constants, self.settings.precision)
 
 

@@ -37,6 +37,16 @@ def jacobian_source(system: ODESystem, precision: FloatPrecision) -> DeviceSourc
     return _source("jacobian", system, system.jacobian.values, precision)
 
 
+def jacobian_diagonal_source(system: ODESystem, precision: FloatPrecision) -> DeviceSource:
+    """Return the source of `jacobian_diagonal(t, y, parameters, drivers, out)`: its diagonal, shape (n_states,).
+
+    Raises
+    ------
+    InvalidValueError: if `precision` can't hold one of the model's numbers.
+    """
+    return _source("jacobian_diagonal", system, system.jacobian.diagonal(system.n_states), precision)
+
+
 def time_derivative_source(system: ODESystem, precision: FloatPrecision) -> DeviceSource:
     """Return the source of `time_derivative(t, y, parameters, drivers, out)`: df/dt, shape (n_states,).
 

@@ -52,6 +52,17 @@ class SparseMatrix:
         """Row and column of each entry."""
         return tuple((entry.row, entry.column) for entry in self.entries)
 
+    def diagonal(self, n: int) -> Expressions:
+        """Return the diagonal of the matrix, of order n, zeros written out."""
+        g = GraphBuilder()
+        images = [g.intern(node) for node in self.values.nodes]
+        roots = [g.number(0.0)] * n
+        for row, column, slot, factor in self.entries:
+            if row == column:
+                value = g.number(1.0) if slot is None else images[self.values.roots[slot]]
+                roots[row] = apply(g, "multiply", g.number(factor), value)
+        return Expressions(g.nodes, tuple(roots))
+
     @property
     def n_slots(self) -> int:
         """How many values have to be computed."""

@@ -32,7 +32,7 @@ def test_recorded_stages_are_those_of_a_plain_calculation(row: RosenbrockTableau
             state = z + sum((float(a) * x for a, x in zip(row.a[s], u, strict=True)), np.zeros(2))
             load = rate(T + float(row.nodes[s]) * dt, state) + float(row.time_weights[s]) * dt * time_derivative(T, z)
             load = load + sum((float(c) / dt * x for c, x in zip(row.c[s], u, strict=True)), np.zeros(2))
-            u.append(np.linalg.solve(matrix, load))
+            u.append(np.asarray(np.linalg.solve(matrix, load), np.float64))
             np.testing.assert_allclose(solutions[s, :, run], u[-1], rtol=1e-9, atol=1e-12)
             if s > 0 and any(row.a[s]) and row.evaluations[s] == s:
                 np.testing.assert_allclose(states[s, :, run], state, rtol=1e-10, atol=1e-13)
