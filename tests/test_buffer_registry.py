@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Barrier
@@ -330,7 +331,7 @@ def test_offsets_and_totals_agree_wherever_a_buffer_is_moved(registry: ToyRegist
 def test_layouts_stand_until_something_changes_at_any_depth(registry: ToyRegistry) -> None:
     loop, step, grandchild = tree(registry)
 
-    changes = (
+    changes: tuple[Callable[[], object], ...] = (
         lambda: registry.update_buffer("scratch", grandchild, size=9),
         lambda: registry.declare(step, []),
         lambda: registry.register("late", loop, 2, "local", precision=F64),

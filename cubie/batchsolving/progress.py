@@ -1,11 +1,12 @@
-"""A bar that shows how many runs have ended."""
+"""A bar that shows how many runs have ended, and a clock for what is done before."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Tell: TypeAlias = Callable[[int], None]
+TICK_SECONDS: Final = 0.3
 
 
 @contextmanager
@@ -24,3 +25,29 @@ def progress_bar(n_runs: int, name: str, *, shown: bool) -> Iterator[Tell | None
                 bar.update(finished)
 
         yield tell
+
+
+@contextmanager
+def clock(what: str, *, shown: bool) -> Iterator[None]:
+    """Show that something goes on which can't tell how far it is, and since when, if it takes longer than a moment."""
+    if not shown:
+        yield
+        return
+    done = threading.Event()
+    ticking = threading.Thread(target=_tick, args=(what, done), name="cubie clock", daemon=True)
+    ticking.start()
+    try:
+        yield
+    finally:
+        done.set()
+        ticking.join()
+
+
+def _tick(what: str, done: threading.Event) -> None:
+    if done.wait(TICK_SECONDS):
+        return
+    from tqdm import tqdm
+
+    with tqdm(desc=what, bar_format="{desc}: {elapsed}") as bar:
+        while not done.wait(TICK_SECONDS):
+            bar.refresh()

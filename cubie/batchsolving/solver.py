@@ -10,7 +10,7 @@ from typing_extensions import Unpack, override
 from cubie.batchsolving.arrays import InputsLike
 from cubie.batchsolving.auto_method import NOBODY, Integration, Tell, integrate_as_suits
 from cubie.batchsolving.batch_solver_kernel import BatchResult, BatchSolverKernel
-from cubie.batchsolving.progress import progress_bar
+from cubie.batchsolving.progress import clock, progress_bar
 from cubie.batchsolving.schedule import Schedule, make_schedule
 from cubie.batchsolving.solution import Solution
 from cubie.batchsolving.solver_settings import SolverOptions, SolverSettings, Times, changed, checked
@@ -82,7 +82,7 @@ class Solver:
 
     @property
     def n_compilations(self) -> int:
-        """How many kernels have been built so far."""
+        """How many kernels have been compiled so far; those that were found in the cache don't count."""
         return self._n_dropped + sum(kernel.n_compilations for kernel in self._kernels.values())
 
     def update(self, **changes: Unpack[SolverOptions]) -> None:
@@ -127,7 +127,8 @@ class Solver:
         kernel = self._kernel(dense=schedule.dense)
         inputs = make_inputs(self._interface, y0, parameters, settings.sweep, precision, kernel.target.host_array)
         compiled = time.perf_counter()
-        kernel.compile()
+        with clock(f"compiling {self.system.name}", shown=progress):
+            kernel.compile()
         solving = time.perf_counter()
         with progress_bar(inputs.n_runs, self.system.name, shown=progress) as tell:
             integration = self._integrate(inputs, schedule, tell)
@@ -271,7 +272,7 @@ def solve_ivp(
     lanes : how many runs a CPU core advances side by side, 1 to 64; chosen if left out.
     poison : fill working arrays with NaN before each use, so that a read of what nobody wrote shows (slower; it is for
         those who write methods).
-    progress : show a bar.
+    progress : show a bar, and a clock while a kernel is compiled.
 
     Returns
     -------

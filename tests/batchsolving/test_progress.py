@@ -6,9 +6,11 @@ from typing import Final
 
 import numpy as np
 import pytest
+from tqdm import tqdm
 
 from cubie import Solver, create_ode_system
-from cubie.batchsolving.progress import progress_bar
+from cubie.batchsolving import progress
+from cubie.batchsolving.progress import clock, progress_bar
 
 DECAY: Final = create_ode_system("dx = -k*x", states={"x": 1.0}, parameters={"k": 1.0}, name="decay")
 RUNS: Final = {"k": np.linspace(0, 1, 1000)}
@@ -54,3 +56,26 @@ def test_a_bar_that_breaks_ends_the_solve_and_leaves_the_solver_usable(
         with pytest.raises(OSError, match="no terminal"):
             solver.solve((0.0, 1.0), parameters=RUNS, progress=True)
     np.testing.assert_allclose(solver.solve((0.0, 1.0), parameters=RUNS)["x"][-1], np.exp(-RUNS["k"]), rtol=1e-2)
+
+
+def test_a_clock_tells_what_takes_long(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(progress, "TICK_SECONDS", 0.001)
+    ticked = threading.Event()
+
+    def refresh(bar: "tqdm[int]", **options: object) -> None:
+        bar.display()
+        ticked.set()
+
+    monkeypatch.setattr("tqdm.std.tqdm.refresh", refresh)
+    with clock("compiling decay", shown=True):
+        assert ticked.wait(60)
+    assert "compiling decay: 00:00" in capsys.readouterr().err
+
+
+def test_a_clock_shows_nothing_of_what_is_short_or_not_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "TICK_SECONDS", 60.0)
+    with clock("short", shown=True), clock("not asked for", shown=False):
+        pass
+    assert capsys.readouterr().err == ""
