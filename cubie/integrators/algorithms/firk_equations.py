@@ -7,12 +7,14 @@ Hairer & Wanner (1996), Solving ODEs II, Sec. IV.8, eq. 8.5 and 8.9.
 
 from typing import NamedTuple, Protocol
 
-from cubie._types import FloatPrecision, RateFn, Real, Vector
+from cubie._types import FloatPrecision, RateFn, Real, Scalar, Vector
 from cubie.integrators.algorithms.firk_weights import FirkWeights
 from cubie.integrators.algorithms.rounded_tableau import nonzero
+from cubie.integrators.matrix_free_solvers.mass_product import WeighFn as MultiplyFn
+from cubie.integrators.matrix_free_solvers.mass_product import multiply_nothing
 from cubie.integrators.matrix_free_solvers.stage_systems import StageSystemsSettings
 from cubie.targets.base import Target
-from cubie.targets.unroll import static
+from cubie.targets.unroll import expression, static
 
 
 class Work(NamedTuple):
@@ -75,11 +77,18 @@ def make_predict(target: Target, weights: FirkWeights, n_states: int, precision:
     return predict
 
 
-def make_load(target: Target, weights: FirkWeights, systems: StageSystemsSettings, rate_of: RateFn) -> LoadFn:
+def make_load(
+    target: Target, weights: FirkWeights, systems: StageSystemsSettings, rate_of: RateFn, mass: MultiplyFn | None
+) -> LoadFn:
     """Build the stages' equations in w, multiplied by dt times the inverse of the block matrix."""
     n, s, n_real = systems.system.n_states, len(weights.c), systems.n_real
     c, stages, inverse, uses = weights.c, weights.stages, weights.stages_inverse, nonzero(weights.stages)
     scales, pair_scales, n_pairs, fma = systems.scales, systems.pair_scales, len(systems.pair_scales), target.fma
+    multiply, has_mass, zero = mass or multiply_nothing(target), mass is not None, systems.precision(0)
+
+    @expression
+    def held(w: Vector, i: int) -> Real | Scalar:
+        return zero if has_mass else -w[i]
 
     @target.device
     def load(t: Real, dt: Real, y: Vector, parameters: Vector, drivers: Vector, state: Vector, work: Work) -> None:
@@ -99,12 +108,19 @@ def make_load(target: Target, weights: FirkWeights, systems: StageSystemsSetting
                     total = fma(inverse[m][i], missing[i * n + k], total)
                 column[m] = dt * total
             for m in static(range(n_real)):
-                missing[m * n + k] = fma(scales[m], column[m], -w[m * n + k])
+                missing[m * n + k] = fma(scales[m], column[m], held(w, m * n + k))
             for p in static(range(n_pairs)):
                 re, im = column[n_real + 2 * p], column[n_real + 2 * p + 1]
-                real = fma(-pair_scales[p][1], im, -w[(n_real + 2 * p) * n + k])
-                imaginary = fma(pair_scales[p][1], re, -w[(n_real + 2 * p + 1) * n + k])
+                real = fma(-pair_scales[p][1], im, held(w, (n_real + 2 * p) * n + k))
+                imaginary = fma(pair_scales[p][1], re, held(w, (n_real + 2 * p + 1) * n + k))
                 missing[(n_real + 2 * p) * n + k] = fma(pair_scales[p][0], re, real)
                 missing[(n_real + 2 * p + 1) * n + k] = fma(pair_scales[p][0], im, imaginary)
+        if has_mass:
+            for m in static(range(s)):
+                for k in range(n):
+                    state[k] = w[m * n + k]
+                multiply(state)
+                for k in range(n):
+                    missing[m * n + k] = missing[m * n + k] - state[k]
 
     return load

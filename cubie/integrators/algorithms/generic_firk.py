@@ -9,7 +9,7 @@ References
 Hairer & Wanner (1996), Solving ODEs II, Sec. IV.8.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol, TypedDict, final
 
 import numpy as np
@@ -25,103 +25,22 @@ from cubie.integrators.algorithms.base_algorithm_step import (
     StepFn,
     StepFunctions,
 )
-from cubie.integrators.algorithms.block_form import BlockForm
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
 from cubie.integrators.algorithms.dense_check import DenseParts, make_dense_check
-from cubie.integrators.algorithms.filtered_estimate import FilteredEstimate
 from cubie.integrators.algorithms.firk_equations import Work, make_load, make_predict
-from cubie.integrators.algorithms.firk_weights import FirkWeights, analysed, firk_weights
+from cubie.integrators.algorithms.firk_settings import FirkSettings
 from cubie.integrators.algorithms.hermite import cubic_hermite
 from cubie.integrators.algorithms.ode_implicitstep import ImplicitStep
-from cubie.integrators.algorithms.rounded_tableau import nearest, nonzero
-from cubie.integrators.matrix_free_solvers.convergence import (
-    MAX_ITERATIONS,
-    MAX_ITERATIONS_OF_FIXED_STEPS,
-    IterationSettings,
-    make_convergence,
-    make_weigh,
-)
-from cubie.integrators.matrix_free_solvers.stage_systems import StageSystems, StageSystemsSettings
+from cubie.integrators.algorithms.rounded_tableau import nonzero
+from cubie.integrators.matrix_free_solvers.consistent_start import ConsistentStart, consistent_start
+from cubie.integrators.matrix_free_solvers.convergence import make_convergence, make_weigh
+from cubie.integrators.matrix_free_solvers.mass_product import WeighFn as MultiplyFn
+from cubie.integrators.matrix_free_solvers.mass_product import make_weigh as make_mass_product
+from cubie.integrators.matrix_free_solvers.mass_product import multiply_nothing
+from cubie.integrators.matrix_free_solvers.stage_systems import StageSystems
 from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.rate_function import RateFunction
 from cubie.targets.unroll import static
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FirkSettings:
-    """What shapes the device code of a fully implicit method.
-
-    Raises
-    ------
-    TableauError: if its stages can't be decoupled.
-    """
-
-    tableau: ButcherTableau
-    system: ODESystem
-    precision: FloatPrecision
-    estimates_error: bool = True
-
-    def __post_init__(self) -> None:
-        analysed(self.tableau)
-
-    @property
-    def n_states(self) -> int:
-        """Number of states."""
-        return self.system.n_states
-
-    @property
-    def form(self) -> BlockForm:
-        """The coordinates in which stages decouple."""
-        return analysed(self.tableau)[0]
-
-    @property
-    def estimate(self) -> FilteredEstimate:
-        """The error estimate."""
-        return analysed(self.tableau)[1]
-
-    @property
-    def n_real(self) -> int:
-        """How many real systems the stages have."""
-        return len(self.form.real_eigenvalues)
-
-    @property
-    def error_order(self) -> int:
-        """The p of an error estimate that shrinks as ``dt**(p + 1)``."""
-        return self.estimate.order
-
-    @property
-    def n_errors(self) -> int:
-        """How many error vectors a step writes."""
-        return int(self.estimates_error)
-
-    @property
-    def weights(self) -> FirkWeights:
-        """The method's numbers, rounded."""
-        return firk_weights(self.tableau, self.precision)
-
-    @property
-    def systems(self) -> StageSystemsSettings:
-        """Settings of the linear systems."""
-        gammas = tuple(1 / value for value in self.form.real_eigenvalues)
-        pairs = [(re, im, re * re + im * im) for re, im in self.form.complex_eigenvalues]
-        return StageSystemsSettings(
-            system=self.system,
-            precision=self.precision,
-            scales=nearest(gammas or (self.estimate.gamma,) * self.estimates_error, self.precision),
-            pair_scales=tuple(nearest((re / size, -im / size), self.precision) for re, im, size in pairs),
-            n_real=self.n_real,
-        )
-
-    @property
-    def iteration(self) -> IterationSettings:
-        """Settings of the control of Newton's iteration."""
-        return IterationSettings(
-            n_measured=self.tableau.n_stages * self.n_states,
-            precision=self.precision,
-            max_iterations=MAX_ITERATIONS if self.estimates_error else MAX_ITERATIONS_OF_FIXED_STEPS,
-            gives_up=self.estimates_error,
-        )
 
 
 class FirkChanges(TypedDict, total=False):
@@ -160,6 +79,7 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
     def __init__(self, settings: FirkSettings, rate: RateFunction) -> None:
         super().__init__(settings, rate)
         self.systems = self.adopt("systems", StageSystems(settings.systems, target=rate.target))
+        self.start = self.adopt("start", ConsistentStart(settings.start, rate))
 
     def update(self, **changes: Unpack[FirkChanges]) -> None:
         """Replace some settings."""
@@ -169,6 +89,7 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
         """Go by `settings`, the linear systems too, which may be other ones."""
         systems = settings.systems
         self.configure(settings)
+        self.start.configure_system(settings.start)
         if systems.shape == self.systems.settings.shape:
             self.systems.configure_systems(systems)
         else:
@@ -212,7 +133,11 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
         dense = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
         interpolate = dense.interpolate if self.settings.tableau.interpolant is None else self._interpolate()
         check_dense = self._check_dense(interpolate) if self.settings.n_errors > 0 else None
-        return StepFunctions(self._step(), dense.prepare_dense, interpolate, self._reset(), check_dense)
+        start = consistent_start(self.start, self.child_allocators("start"))
+        return StepFunctions(self._step(), dense.prepare_dense, interpolate, self._reset(), check_dense, start)
+
+    def _mass(self) -> MultiplyFn | None:
+        return make_mass_product(self.target, self.settings.system, self.settings.precision)
 
     def _check_dense(self, interpolate: InterpolateFn) -> DenseCheckFn:
         settings, filter_error = self.settings, self.systems.device_function.filter
@@ -222,7 +147,7 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
         def filtered(x: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> None:
             filter_error(x, weights, below(shared, persistent), kept(shared, persistent))
 
-        parts = DenseParts(self.rate.device_function, interpolate, filtered, None)
+        parts = DenseParts(self.rate.device_function, interpolate, filtered, self._mass())
         gamma = float(settings.systems.scales[0])
         return make_dense_check(self.target, settings.n_states, settings.precision, gamma, parts)
 
@@ -254,6 +179,8 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
         rate_weight = precision(float(settings.estimate.rate_weight))
         filter_error, (below, kept) = self.systems.device_function.filter, self.child_allocators("systems")
         rate_of, fma, splat = self.rate.device_function, self.target.fma, self.target.splat
+        multiply = self._mass() or multiply_nothing(self.target)
+        evaluates = not is_stiffly_accurate or settings.system.mass_matrix is not None
 
         @self.target.device
         def finish(
@@ -280,14 +207,17 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
                         slope = fma(end_rate[m], w[m * n + k], slope)
                 y_next[k] = state
                 rate_next[k] = per_dt * slope
-            if not is_stiffly_accurate:
+            if evaluates:
                 rate_of(t + dt, y_next, parameters, drivers, rate_next)
             if n_errors > 0:
                 for k in range(n):
-                    difference = dt * (rate_weight * rate[k])
-                    for m in static(range(s)):
+                    difference = error_of[0] * w[k]
+                    for m in static(range(1, s)):
                         difference = fma(error_of[m], w[m * n + k], difference)
                     load[k] = difference
+                multiply(load[0:n])
+                for k in range(n):
+                    load[k] = fma(dt * rate_weight, rate[k], load[k])
                 status = filter_error(load[0:n], error, below(shared, persistent), kept(shared, persistent))
                 for k in range(n):
                     error[k] = load[k]
@@ -302,7 +232,7 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
         (prepare, solve, _), (below, kept) = self.systems.device_function, self.child_allocators("systems")
         settings, finish = self.settings, self._finish()
         predict = make_predict(self.target, settings.weights, n, settings.precision)
-        load = make_load(self.target, settings.weights, settings.systems, self.rate.device_function)
+        load = make_load(self.target, settings.weights, settings.systems, self.rate.device_function, self._mass())
         allocate_w, allocate_history = self.allocator("increments"), self.allocator("history")
         allocate_corrections, allocate_column = self.allocator("corrections"), self.allocator("column")
         allocate_prediction = self.allocator("prediction")

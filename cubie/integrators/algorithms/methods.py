@@ -6,12 +6,13 @@ from typing import Final, TypeAlias
 
 from cubie._types import FloatPrecision
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, TableauError, find_row
+from cubie.integrators.algorithms.firk_settings import FirkSettings
 from cubie.integrators.algorithms.firk_weights import analysed
 from cubie.integrators.algorithms.generic_dirk import DiagonallyImplicitRungeKutta, DirkSettings, is_diagonal
 from cubie.integrators.algorithms.generic_dirk_tableaus import DIRK_TABLEAUS
 from cubie.integrators.algorithms.generic_erk import ErkSettings, ExplicitRungeKutta
 from cubie.integrators.algorithms.generic_erk_tableaus import ERK_TABLEAUS
-from cubie.integrators.algorithms.generic_firk import FirkSettings, FullyImplicitRungeKutta
+from cubie.integrators.algorithms.generic_firk import FullyImplicitRungeKutta
 from cubie.integrators.algorithms.generic_firk_tableaus import FIRK_TABLEAUS
 from cubie.integrators.algorithms.generic_rosenbrock_w import RosenbrockSettings, RosenbrockW
 from cubie.integrators.algorithms.generic_rosenbrock_w_tableaus import ROSENBROCK_TABLEAUS
@@ -62,12 +63,17 @@ def require_mass(method: Method, system: ODESystem) -> None:
     ------
     TableauError: it says which methods can.
     """
-    if system.mass_matrix is not None and not (isinstance(method, RosenbrockTableau) and method.interpolant):
-        able = [row.name for row in ROSENBROCK_TABLEAUS.values() if row.interpolant is not None]
+    if system.mass_matrix is not None and not _takes_mass(method):
+        able = [row.name for row in METHODS.values() if _takes_mass(row)]
         raise TableauError(
             f"the method for '{system.name}', which has a mass matrix, must be one of {able}, got '{method.name}'. "
             "Use method='rodas5p'."
         )
+
+
+def _takes_mass(method: Method) -> bool:
+    """Tell whether a method nowhere takes f for y', as Hermite's dense output and an explicit first stage do."""
+    return method.interpolant is not None and (isinstance(method, RosenbrockTableau) or is_fully_implicit(method))
 
 
 def step_settings(

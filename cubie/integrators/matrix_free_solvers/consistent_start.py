@@ -15,7 +15,17 @@ from typing import Final, final
 import numpy as np
 from typing_extensions import override
 
-from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
+from cubie._types import (
+    AllocatePersistentFn,
+    AllocateSharedFn,
+    FloatPrecision,
+    Mask,
+    PersistentBank,
+    Real,
+    SharedBank,
+    StatusBits,
+    Vector,
+)
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, buffer
 from cubie.integrators.algorithms.base_algorithm_step import StartFn
@@ -150,3 +160,25 @@ class ConsistentStart(CUDAFactory[StartSettings, StartFn]):
             return splat(ok)
 
         return start
+
+
+def consistent_start(factory: ConsistentStart, banks: tuple[AllocateSharedFn, AllocatePersistentFn]) -> StartFn | None:
+    """Build what hands the start its memory out of its step's; None where no initial value needs it."""
+    if not factory.settings.is_needed:
+        return None
+    correct, (start_shared, start_persistent) = factory.device_function, banks
+
+    @factory.target.device
+    def start(
+        mask: Mask,
+        t: Real,
+        y: Vector,
+        parameters: Vector,
+        drivers: Vector,
+        shared: SharedBank,
+        persistent: PersistentBank,
+    ) -> StatusBits:
+        below, kept = start_shared(shared, persistent), start_persistent(shared, persistent)
+        return correct(mask, t, y, parameters, drivers, below, kept)
+
+    return start

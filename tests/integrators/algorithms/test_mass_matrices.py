@@ -8,6 +8,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 from cubie import Solution, Status, create_ode_system
+from cubie.integrators.algorithms.butcher_tableau import TableauError
 from cubie.integrators.algorithms.generic_rosenbrock_w_tableaus import ROSENBROCK_TABLEAUS
 from cubie.integrators.matrix_free_solvers.pivot_order import SingularSystemError
 from cubie.targets.cpu import CpuTarget
@@ -16,6 +17,7 @@ from tests.batches import solve_on
 from tests.problems import PROBLEMS
 
 ABLE: Final = [row.name for row in ROSENBROCK_TABLEAUS.values() if row.interpolant is not None]
+FULLY_IMPLICIT: Final = ["radau-iia-5", "radau-iia-9", "lobatto-iiic-4"]
 ROBERTSON: Final = create_ode_system(
     ["dx = -k1*x + k3*y*z", "dy = k1*x - k3*y*z - k2*y*y", "dz = x + y + z - 1"],
     states={"x": 1.0, "y": 0.0, "z": 0.7},
@@ -34,7 +36,7 @@ PENDULUM: Final = create_ode_system(
 """A rod's tension from the twice differentiated constraint; x, y, u and v pass through zero."""
 
 
-@pytest.mark.parametrize("method", ABLE)
+@pytest.mark.parametrize("method", [*ABLE, *FULLY_IMPLICIT])
 def test_robertson_with_a_constraint_is_robertson(method: str) -> None:
     problem = PROBLEMS["robertson"]
     solution = solve_on(
@@ -65,7 +67,7 @@ def test_a_pendulum_swings_on_its_circle(precision: str) -> None:
         assert solution["l"][:, run] == pytest.approx(swing.y[1] ** 2 - g * np.sin(swing.y[0]), abs=5000 * rtol)
 
 
-@pytest.mark.parametrize("method", ["rodas4p", "rodas5p", "rodas6p"])
+@pytest.mark.parametrize("method", ["rodas4p", "rodas5p", "rodas6p", "gauss-legendre-6", *FULLY_IMPLICIT])
 def test_coupled_rates_are_those_of_the_solved_system(method: str) -> None:
     """M @ y' = f, with an M that is no diagonal and regular, is y' = inv(M) @ f; the rates depend on t."""
     mass = np.array([[2.0, 1.0], [0.5, -1.0]])
@@ -83,11 +85,22 @@ def test_coupled_rates_are_those_of_the_solved_system(method: str) -> None:
     found, expected = (
         solve_on(
             ReferenceTarget(width=1), system, (0.0, 1.0), method=method, controller="fixed", first_step=0.05,
-            t_eval=[0.33, 0.5, 1.0]
+            t_eval=[0.33, 0.5, 1.0], rtol=1e-12, atol=1e-13,
         )
         for system in (weighed, solved)
     )  # fmt: skip
     assert found.y == pytest.approx(expected.y, rel=1e-11)
+
+
+def test_methods_that_take_f_for_the_rate_are_refused() -> None:
+    with pytest.raises(TableauError, match=r"must be one of .*'radau-iia-5'.*, got 'kvaerno-3'"):
+        solve_on(ReferenceTarget(width=1), ROBERTSON, (0.0, 1.0), method="kvaerno-3")
+
+
+def test_radau_holds_a_pendulum_on_its_circle() -> None:
+    solution = solve_on(ReferenceTarget(width=1), PENDULUM, (0.0, 3.0), method="radau", rtol=1e-7, atol=1e-8)
+    reference = solve_on(ReferenceTarget(width=1), PENDULUM, (0.0, 3.0), method="rodas5p", rtol=1e-9, atol=1e-10)
+    assert solution.y[-1] == pytest.approx(reference.y[-1], abs=1e-4)
 
 
 def test_equations_may_stand_in_any_order() -> None:
