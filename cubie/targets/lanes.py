@@ -114,11 +114,17 @@ def _register(
     lower_builtin(function, *[Lanes] * n_operands)(lower)
 
 
+FLAGS: Final = ("nsz", "arcp")
+"""Nothing is contracted that isn't written as `fma`: two compilations of one step, in the blocks of fixed steps and
+outside, must round alike.
+"""
+
+
 def _arithmetic(for_reals: str, for_integers: str) -> Callable[[Any, Lanes, Any], Any]:
     def emit(builder: Any, lanes: Lanes, operands: Any) -> Any:
         is_real = isinstance(lanes.element, types.Float)
         instruction = getattr(builder, for_reals if is_real else for_integers)
-        return instruction(*operands, flags=("nsz", "contract", "arcp")) if is_real else instruction(*operands)
+        return instruction(*operands, flags=FLAGS) if is_real else instruction(*operands)
 
     return emit
 

@@ -111,10 +111,9 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         enter = self._enter(clock, norms, saves, forget, method.start or self._start_anywhere())
         leave = self._leave(clock, saves.save)
         advance = self._advance(clock, attempt, saves.emit)
-        if self.target.refills:
-            return self._queue(enter, advance, leave)
         stride = make_stride(self.target, self.settings, clock, norms, method.step, self.rate.device_function)
-        return self._one(enter, stride, advance, leave)
+        build = self._queue if self.target.refills else self._one
+        return build(enter, stride, advance, leave)
 
     def _blank(self) -> BlankFn:
         zero, start, success = self.settings.precision(0), np.int32(0), np.int32(Status.success)
@@ -147,7 +146,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
 
         return solve_runs
 
-    def _queue(self, enter: EnterFn, advance: AdvanceStateFn, leave: LeaveFn) -> SolveRunsFn:
+    def _queue(self, enter: EnterFn, stride: StrideFn, advance: AdvanceStateFn, leave: LeaveFn) -> SolveRunsFn:
         """Build the loop of a target that advances several runs, each of which makes way for the next when it ends."""
         open_workspace, blank, width = self._open(), self._blank(), self.target.width
         select, any_run, negate = self.target.select, self.target.any_run, self.target.negate
@@ -166,6 +165,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
                     state = enter(fresh, select(fresh, run, first), state, w, arguments)
                     fresh = fresh & negate(fresh)
                     active = occupied & (state.status < 0)
+                    state = stride(active, state, w, arguments)
                 slot = run - arguments.first_run
                 state, active = advance(active, slot, state, w, arguments)
                 ended = occupied & negate(active)

@@ -1,8 +1,8 @@
-"""Blocks of equal steps with one look at the end of each: for a target that advances one run, where nothing is saved
-between the start and the end.
+"""Blocks of equal steps with one look at the end of each, where nothing is saved between the start and the end.
 
 What is not finite stays so, hence the end of a block speaks for all of it. A block that went wrong is taken back, and
-from there the loop takes careful steps, which end at the last good state.
+from there the loop takes careful steps, which end at the last good state. Runs side by side that go on take their
+blocks together, until the first of them nears its end.
 """
 
 from typing import Final, Protocol
@@ -60,7 +60,7 @@ def make_stride(
     @target.device
     def stride(active: Mask, state: State, w: Workspace, arguments: LoopArguments) -> State:
         dt, going = splat(arguments.first_step * arguments.direction), active
-        while any_run(going & (state.n_steps < arguments.max_steps - n_block)):
+        while any_run(going) and not any_run(going & (state.n_steps >= arguments.max_steps - n_block)):
             start, failure = state.n_steps, splat(none)
             for i in range(n):
                 w.y_kept[i] = w.y[i]
@@ -81,7 +81,9 @@ def make_stride(
             state = counted(state, select(going, state.n_steps, start))
         if any_run(active & negate(going)):
             t, _rest = now(state, arguments)
-            rate_of(t, w.y, w.parameters, w.drivers, w.rate)
+            rate_of(t, w.y, w.parameters, w.drivers, w.rate_next)
+            for i in range(n):
+                w.rate[i] = select(going, w.rate[i], w.rate_next[i])
         return state
 
     return stride
