@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 import cubie
+from cubie.integrators.algorithms.methods import METHODS, error_order
 from cubie.status import Status
 
 GUIDE: Final = Path(__file__).resolve().parent.parent / "docs" / "guide.md"
@@ -26,8 +27,18 @@ def test_the_blocks_of_the_guide_run(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_the_table_of_statuses_is_that_of_the_code() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\d) \|", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert [(name, int(code)) for name, code in rows] == [(status.name, int(status)) for status in Status][: len(rows)]
-    assert len(rows) == 5
+    assert [(name, int(code)) for name, code in rows] == [(status.name, int(status)) for status in Status]
+
+
+def test_the_table_of_methods_is_that_of_the_code() -> None:
+    page = GUIDE.with_name("methods.md").read_text(encoding="utf-8")
+    cells = [[cell.strip(" `") for cell in line.split("|")[1:-1]] for line in page.splitlines() if line[:3] == "| `"]
+    listed = {name: (*numbers,) for name, _, _, *numbers in cells}
+    assert listed == {
+        name: (str(method.order), str(error_order(method) or "-"), str(method.dense_order))
+        for name, method in METHODS.items()
+    }
+    assert [names.replace("`", "") for _, names, *_ in cells] == [", ".join(row.aliases) for row in METHODS.values()]
 
 
 @pytest.mark.parametrize("name", cubie.__all__)
