@@ -228,16 +228,17 @@ RowT = TypeVar("RowT", bound=NamedRow)
 
 
 def find_row(name: str, rows: Iterable[RowT]) -> RowT:
-    """Find a row by its name or an alias, in any case (SciPy writes ``RK45``).
+    """Find a row by its name or an alias, in any case (SciPy writes ``RK45``), with ``_`` for ``-`` as in Python names.
 
     Raises
     ------
     UnknownMethodError: if no row has that name.
     """
     known = {title: row for row in rows for title in (row.name, *row.aliases)}
-    found = known.get(name.lower())
+    spelt = name.lower().replace("_", "-")
+    found = known.get(spelt)
     if found is None:
-        near = get_close_matches(name.lower(), known, n=1)
+        near = get_close_matches(spelt, known, n=1)
         hint = f" Did you mean '{known[near[0]].name}'?" if near else ""
         raise UnknownMethodError(f"unknown method '{name}'.{hint} cubie.methods() lists all.")
     return found

@@ -174,6 +174,7 @@ def test_row_is_explicit_and_names_its_source(row: ButcherTableau) -> None:
         ("dopri5", "dormand-prince-54"),
         ("dop853", "dormand-prince-853"),
         ("DOP853", "dormand-prince-853"),
+        ("bogacki_shampine_32", "bogacki-shampine-32"),
         ("vern9", "vern9"),
     ],
 )
