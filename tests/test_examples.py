@@ -11,6 +11,7 @@ PROMISES: Final = {
     "fit_by_simulation.py": "draws a second",
     "lorenz_sweep.py": "The last run stopped at t =",
     "parameter_grid.py": "spots where the start decides",
+    "stiff_kinetics.py": "A + B + C stays 1 within",
 }
 
 
