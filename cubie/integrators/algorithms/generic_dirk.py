@@ -12,16 +12,14 @@ Hairer & Wanner (1996), Solving ODEs II, Sec. IV.6 and IV.8.
 Hosea & Shampine (1996), Appl. Numer. Math. 20, 21-37 (the filter).
 """
 
-import math
-from dataclasses import dataclass
 from typing import Protocol, TypedDict, final
 
 import numpy as np
 from typing_extensions import Unpack, override
 
-from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
+from cubie._types import Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
-from cubie.cuda_factory import buffer
+from cubie.cuda_factory import Recording, buffer
 from cubie.integrators.algorithms.base_algorithm_step import (
     DenseCheckFn,
     InterpolateFn,
@@ -29,80 +27,17 @@ from cubie.integrators.algorithms.base_algorithm_step import (
     StepFn,
     StepFunctions,
 )
-from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, TableauError
+from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
 from cubie.integrators.algorithms.dense_check import DenseParts, make_dense_check
-from cubie.integrators.algorithms.exact_matrices import padded
+from cubie.integrators.algorithms.dirk_settings import DirkSettings
 from cubie.integrators.algorithms.hermite import cubic_hermite
 from cubie.integrators.algorithms.ode_implicitstep import ImplicitStep
 from cubie.integrators.algorithms.rounded_tableau import nearest, nonzero
-from cubie.integrators.algorithms.stability import limit_at_infinity
 from cubie.integrators.algorithms.stage_prediction import rate_predictions
-from cubie.integrators.matrix_free_solvers.convergence import MAX_ITERATIONS, MAX_ITERATIONS_OF_FIXED_STEPS
-from cubie.integrators.matrix_free_solvers.linear_solver import LinearSettings, LinearSolver
-from cubie.integrators.matrix_free_solvers.newton_krylov import NewtonKrylov, NewtonSettings
-from cubie.odesystems.ode_system import ODESystem
+from cubie.integrators.matrix_free_solvers.linear_solver import LinearSolver
+from cubie.integrators.matrix_free_solvers.newton_krylov import NewtonKrylov
 from cubie.odesystems.rate_function import RateFunction
 from cubie.targets.unroll import expression, static
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DirkSettings:
-    """What shapes the device code of a diagonally implicit method."""
-
-    tableau: ButcherTableau
-    system: ODESystem
-    precision: FloatPrecision
-    estimates_error: bool = True
-
-    def __post_init__(self) -> None:
-        require_diagonal(self.tableau)
-
-    @property
-    def n_states(self) -> int:
-        """Number of states."""
-        return self.system.n_states
-
-    @property
-    def first(self) -> int:
-        """The number of the first stage that isn't the loop's `rate`."""
-        return int(self.starts_at_y)
-
-    @property
-    def starts_at_y(self) -> bool:
-        """The first stage is ``f(t, y)``."""
-        return not any(self.tableau.a[0])
-
-    @property
-    def end(self) -> int:
-        """The number of the stage that is `rate_next`."""
-        return self.tableau.n_stages - self.tableau.is_stiffly_accurate
-
-    @property
-    def n_errors(self) -> int:
-        """How many error vectors a step writes."""
-        return int(self.tableau.is_adaptive and self.estimates_error)
-
-    @property
-    def filters(self) -> bool:
-        """The embedded formula needs the filter."""
-        tableau = self.tableau
-        return tableau.b_hat is not None and math.isinf(limit_at_infinity(tableau.a, tableau.b_hat))
-
-    @property
-    def newton(self) -> NewtonSettings:
-        """Settings of Newton's method."""
-        return NewtonSettings(
-            n_states=self.n_states,
-            precision=self.precision,
-            max_iterations=MAX_ITERATIONS if self.estimates_error else MAX_ITERATIONS_OF_FIXED_STEPS,
-            gives_up=self.estimates_error,
-        )
-
-    @property
-    def linear(self) -> LinearSettings:
-        """Settings of the linear solver."""
-        return LinearSettings(system=self.system, precision=self.precision)
 
 
 class DirkChanges(TypedDict, total=False):
@@ -110,22 +45,6 @@ class DirkChanges(TypedDict, total=False):
 
     tableau: ButcherTableau
     estimates_error: bool
-
-
-def is_diagonal(tableau: ButcherTableau) -> bool:
-    """Tell whether every stage needs itself, except that the first may be ``f(t, y)``, and none a later one."""
-    full = padded(tableau.a, tableau.n_stages)
-    above = any(entry for stage, row in enumerate(full) for entry in row[stage + 1 :])
-    return not above and full[-1][-1] != 0 and all(full[stage][stage] for stage in range(1, tableau.n_stages))
-
-
-def require_diagonal(tableau: ButcherTableau) -> None:
-    """Raise `TableauError` unless the method is diagonally implicit."""
-    if not is_diagonal(tableau):
-        raise TableauError(
-            f"tableau '{tableau.name}' must be diagonally implicit (stages need themselves and no later one, but the "
-            f"first may be explicit), got a = {tableau.a}. Use a method of the explicit or fully implicit family."
-        )
 
 
 class StageRateFn(Protocol):
@@ -191,6 +110,13 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
             buffer("increment_cache", n, precision, aliases="newton_shared"),
             buffer("rhs_cache", n, precision, aliases="newton_shared"),
         )
+
+    @staticmethod
+    @override
+    def recordings(settings: DirkSettings) -> tuple[Recording, ...]:
+        """The increment of every stage, zero where it is `rate`."""
+        n_stages = settings.tableau.n_stages
+        return (Recording(name="increments", n_rows=n_stages, size=settings.n_states, precision=settings.precision),)
 
     @property
     @override
@@ -303,6 +229,7 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
         allocate_state, allocate_rhs = self.allocator("increment_cache"), self.allocator("rhs_cache")
         stage_rate, rate_of, estimate = self._stage_rate(), self.rate.device_function, self._estimate()
         fma, splat, select = self.target.fma, self.target.splat, self.target.select
+        record_increment = self.recorder("increments")
 
         @self.target.device
         def step(
@@ -340,6 +267,7 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
                     status, fma(c[s], dt, t), gamma_dt, y_next, rate_next, parameters, drivers, error, state, rhs,
                     correction, below, kept,
                 )  # fmt: skip
+                record_increment(s, rate_next, shared, persistent)
                 for i in range(n):
                     if s == end:
                         y_next[i], rate_next[i] = y_next[i] + rate_next[i], per_gamma_dt * rate_next[i]

@@ -17,7 +17,7 @@ from typing_extensions import Unpack, override
 
 from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
-from cubie.cuda_factory import buffer
+from cubie.cuda_factory import Recording, buffer
 from cubie.integrators.algorithms.base_algorithm_step import (
     DenseCheckFn,
     InterpolateFn,
@@ -106,6 +106,16 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
             buffer("corrections", s * n, precision),
             buffer("column", s, precision),
             buffer("prediction", s * s, precision),
+        )
+
+    @staticmethod
+    @override
+    def recordings(settings: FirkSettings) -> tuple[Recording, ...]:
+        """For each iteration, what it begins with, what is missing in the equations then, and the corrections."""
+        n_rows, size = settings.iteration.max_iterations, settings.tableau.n_stages * settings.n_states
+        return tuple(
+            Recording(name=name, n_rows=n_rows, size=size, precision=settings.precision)
+            for name in ("increments", "missing", "corrections")
         )
 
     @property
@@ -235,7 +245,8 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
         load = make_load(self.target, settings.weights, settings.systems, self.rate.device_function, self._mass())
         allocate_w, allocate_history = self.allocator("increments"), self.allocator("history")
         allocate_corrections, allocate_column = self.allocator("corrections"), self.allocator("column")
-        allocate_prediction = self.allocator("prediction")
+        allocate_prediction, record_w = self.allocator("prediction"), self.recorder("increments")
+        record_missing, record_correction = self.recorder("missing"), self.recorder("corrections")
         fma, select, splat, any_run = self.target.fma, self.target.select, self.target.splat, self.target.any_run
 
         @self.target.device
@@ -262,10 +273,14 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
             weigh(y, error)
             predict(t, dt, work)
             status = prepare(t, dt, y, parameters, drivers, below(shared, persistent), kept(shared, persistent))
-            at = begin(status, work.history[0])
+            at, iteration = begin(status, work.history[0]), 0
             while any_run(at.active):
                 load(t, dt, y, parameters, drivers, y_next, work)
+                record_w(iteration, work.w, shared, persistent)
+                record_missing(iteration, work.corrections, shared, persistent)
                 answer = solve(work.corrections, error, below(shared, persistent), kept(shared, persistent))
+                record_correction(iteration, work.corrections, shared, persistent)
+                iteration += 1
                 total, active = splat(zero), at.active
                 for m in range(0, size, n):
                     for k in range(n):

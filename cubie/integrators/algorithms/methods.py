@@ -6,9 +6,10 @@ from typing import Final, TypeAlias
 
 from cubie._types import FloatPrecision
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, TableauError, find_row
+from cubie.integrators.algorithms.dirk_settings import DirkSettings, is_diagonal
 from cubie.integrators.algorithms.firk_settings import FirkSettings
 from cubie.integrators.algorithms.firk_weights import analysed
-from cubie.integrators.algorithms.generic_dirk import DiagonallyImplicitRungeKutta, DirkSettings, is_diagonal
+from cubie.integrators.algorithms.generic_dirk import DiagonallyImplicitRungeKutta
 from cubie.integrators.algorithms.generic_dirk_tableaus import DIRK_TABLEAUS
 from cubie.integrators.algorithms.generic_erk import ErkSettings, ExplicitRungeKutta
 from cubie.integrators.algorithms.generic_erk_tableaus import ERK_TABLEAUS

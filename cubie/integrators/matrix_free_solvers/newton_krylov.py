@@ -17,7 +17,7 @@ from typing_extensions import Unpack, override
 
 from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
-from cubie.cuda_factory import CUDAFactory, buffer
+from cubie.cuda_factory import CUDAFactory, Recording, buffer
 from cubie.integrators.algorithms.base_algorithm_step import ResetStepFn
 from cubie.integrators.matrix_free_solvers.convergence import (
     MAX_ITERATIONS,
@@ -116,6 +116,15 @@ class NewtonKrylov(CUDAFactory[NewtonSettings, NewtonFunctions]):
         """How fast the last iteration converged; a step brings the vectors."""
         return (buffer("speed", 1, settings.precision, persistent=True),)
 
+    @staticmethod
+    @override
+    def recordings(settings: NewtonSettings) -> tuple[Recording, ...]:
+        """The states and corrections of all iterations for the last stage that was solved."""
+        return tuple(
+            Recording(name=name, n_rows=settings.max_iterations, size=settings.n_states, precision=settings.precision)
+            for name in ("states", "corrections")
+        )
+
     @override
     def build(self) -> NewtonFunctions:
         linear, (linear_shared, linear_persistent) = self.linear.device_function, self.child_allocators("linear")
@@ -161,6 +170,7 @@ class NewtonKrylov(CUDAFactory[NewtonSettings, NewtonFunctions]):
         n, zero = self.settings.n_states, self.settings.precision(0)
         rate_of, allocate_speed = self.rate.device_function, self.allocator("speed")
         begin, judge, end = make_convergence(self.target, self.settings.iteration)
+        record_state, record_correction = self.recorder("states"), self.recorder("corrections")
         fma, select, splat, any_run = self.target.fma, self.target.select, self.target.splat, self.target.any_run
 
         @self.target.device
@@ -180,14 +190,17 @@ class NewtonKrylov(CUDAFactory[NewtonSettings, NewtonFunctions]):
             persistent: PersistentBank,
         ) -> StatusBits:
             speed = allocate_speed(shared, persistent)
-            at = begin(status, speed[0])
+            at, iteration = begin(status, speed[0]), 0
             while any_run(at.active):
                 for i in range(n):
                     state[i] = base[i] + z[i]
                 rate_of(t, state, parameters, drivers, rhs)
                 for i in range(n):
                     correction[i] = fma(gamma_dt, rhs[i], -z[i])
+                record_state(iteration, state, shared, persistent)
                 answer = solve_linear(correction, weights, shared, persistent)
+                record_correction(iteration, correction, shared, persistent)
+                iteration += 1
                 total = splat(zero)
                 for i in range(n):
                     ratio = correction[i] * weights[i]

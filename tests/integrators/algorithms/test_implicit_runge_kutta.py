@@ -10,7 +10,8 @@ from cubie import Solution, Solver, create_ode_system
 from cubie._types import Location
 from cubie.buffer_registry import buffer_registry
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, TableauError
-from cubie.integrators.algorithms.generic_dirk import DiagonallyImplicitRungeKutta, DirkSettings
+from cubie.integrators.algorithms.dirk_settings import DirkSettings
+from cubie.integrators.algorithms.generic_dirk import DiagonallyImplicitRungeKutta
 from cubie.integrators.algorithms.generic_dirk_tableaus import DIRK_TABLEAUS
 from cubie.integrators.algorithms.generic_firk_tableaus import FIRK_TABLEAUS
 from cubie.integrators.matrix_free_solvers.newton_krylov import NewtonSettings
