@@ -124,7 +124,8 @@ def _plain(target: Target, rows: Rows, stage_rate: StageRateFn, s: int) -> Prepa
 
 def _turning(target: Target, rows: Rows, stage_rate: StageRateFn, s: int) -> PrepareFn:
     """Sum the rates of all stages before stage `s`, for that and for all later stages, and for the errors."""
-    n, n_rows, n_errors, weights, error_weights = rows.n, len(rows.weights), len(rows.error_weights), *rows[4:6]
+    n, weights, error_weights = rows.n, rows.weights, rows.error_weights
+    n_rows, n_errors = len(weights), len(error_weights)
     uses, measures = nonzero(weights), nonzero(error_weights)
     zero, fma, splat = rows.precision(0), target.fma, target.splat
 
@@ -153,7 +154,8 @@ def _turning(target: Target, rows: Rows, stage_rate: StageRateFn, s: int) -> Pre
 
 def _adding(target: Target, rows: Rows, stage_rate: StageRateFn, s: int) -> PrepareFn:
     """Add the rate of the stage before stage `s` to all sums; that of stage `s` is complete."""
-    n, n_rows, n_errors, weights, error_weights = rows.n, len(rows.weights), len(rows.error_weights), *rows[4:6]
+    n, weights, error_weights = rows.n, rows.weights, rows.error_weights
+    n_rows, n_errors = len(weights), len(error_weights)
     uses, measures, latest, turn, fma = nonzero(weights), nonzero(error_weights), s - 1, rows.turn, target.fma
 
     @target.device
