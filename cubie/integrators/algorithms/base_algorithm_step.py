@@ -71,6 +71,12 @@ class InterpolateFn(Protocol):
     ) -> None: ...
 
 
+class StageRateFn(Protocol):
+    """Component `i` of the rate of stage `stage`, wherever it stands; `stage` is known at build time."""
+
+    def __call__(self, stage: int, i: int, rate: Vector, stage_rates: Vector, rate_next: Vector) -> Real: ...
+
+
 class ResetStepFn(Protocol):
     """Forget the last step of the runs of the mask, which start anew."""
 

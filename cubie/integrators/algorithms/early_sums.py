@@ -10,16 +10,10 @@ from typing import NamedTuple, Protocol, final
 import numpy as np
 
 from cubie._types import AllocateFn, FloatPrecision, PersistentBank, RateFn, Real, SharedBank, StatusBits, Vector
-from cubie.integrators.algorithms.base_algorithm_step import StepFn
+from cubie.integrators.algorithms.base_algorithm_step import StageRateFn, StepFn
 from cubie.integrators.algorithms.rounded_tableau import RoundedRow, nonzero
 from cubie.targets.base import Target
 from cubie.targets.unroll import static
-
-
-class StageRateFn(Protocol):
-    """Component `i` of the rate of stage `stage`, wherever it stands; `stage` is known at build time."""
-
-    def __call__(self, stage: int, i: int, rate: Vector, stage_rates: Vector, rate_next: Vector) -> Real: ...
 
 
 class Vectors(NamedTuple):

@@ -24,11 +24,13 @@ from cubie.integrators.algorithms.base_algorithm_step import (
     DenseCheckFn,
     InterpolateFn,
     ResetStepFn,
+    StageRateFn,
     StepFn,
     StepFunctions,
 )
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
 from cubie.integrators.algorithms.dense_check import DenseParts, make_dense_check
+from cubie.integrators.algorithms.dense_series import make_series_interpolant
 from cubie.integrators.algorithms.dirk_settings import DirkSettings
 from cubie.integrators.algorithms.hermite import cubic_hermite
 from cubie.integrators.algorithms.ode_implicitstep import ImplicitStep
@@ -45,12 +47,6 @@ class DirkChanges(TypedDict, total=False):
 
     tableau: ButcherTableau
     estimates_error: bool
-
-
-class StageRateFn(Protocol):
-    """Component `i` of the rate of stage `stage`, wherever it stands; `stage` is known at build time."""
-
-    def __call__(self, stage: int, i: int, rate: Vector, stage_rates: Vector, rate_next: Vector) -> Real: ...
 
 
 class EstimateFn(Protocol):
@@ -289,39 +285,9 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
         return step
 
     def _interpolate(self) -> InterpolateFn:
-        """Sum the stages by weights that are Chebyshev series in theta (Clenshaw's recurrence)."""
         n, precision = self.settings.n_states, self.settings.precision
         dense = self.settings.tableau.in_precision(precision).interpolant
         assert dense is not None
-        weights, n_stages, top = dense.chebyshev, self.settings.tableau.n_stages, len(dense.chebyshev[0]) - 1
-        is_used = tuple(any(row) for row in nonzero(weights))
-        zero, one, two, stage_rate = precision(0), precision(1), precision(2), self._stage_rate()
-        allocate_stage_rates, fma, splat = self.allocator("stage_rates"), self.target.fma, self.target.splat
-
-        @self.target.device
-        def interpolate(
-            theta: Real,
-            dt: Real,
-            y: Vector,
-            rate: Vector,
-            y_next: Vector,
-            rate_next: Vector,
-            out: Vector,
-            shared: SharedBank,
-            persistent: PersistentBank,
-        ) -> None:
-            stage_rates = allocate_stage_rates(shared, persistent)
-            x = fma(two, theta, -one)
-            doubled = x + x
-            for i in range(n):
-                out[i] = y[i]
-            for j in static(range(n_stages)):
-                if is_used[j]:
-                    before, last = splat(zero), splat(weights[j][top])
-                    for d in static(range(top - 1, 0, -1)):
-                        before, last = last, fma(doubled, last, weights[j][d] - before)
-                    scaled = dt * theta * fma(x, last, weights[j][0] - before)
-                    for i in range(n):
-                        out[i] = fma(scaled, stage_rate(j, i, rate, stage_rates, rate_next), out[i])
-
-        return interpolate
+        return make_series_interpolant(
+            self.target, n, precision, dense.chebyshev, self._stage_rate(), self.allocator("stage_rates")
+        )

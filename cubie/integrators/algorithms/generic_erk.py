@@ -21,11 +21,13 @@ from cubie.cuda_factory import Recording, buffer
 from cubie.integrators.algorithms.base_algorithm_step import (
     InterpolateFn,
     PrepareDenseFn,
+    StageRateFn,
     StepFn,
     StepFunctions,
 )
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
-from cubie.integrators.algorithms.early_sums import Rows, StageRateFn, make_early_step, turn_of
+from cubie.integrators.algorithms.dense_series import make_series_interpolant
+from cubie.integrators.algorithms.early_sums import Rows, make_early_step, turn_of
 from cubie.integrators.algorithms.hermite import cubic_hermite
 from cubie.integrators.algorithms.ode_explicitstep import ExplicitStep
 from cubie.integrators.algorithms.rounded_tableau import nonzero
@@ -272,39 +274,9 @@ class ExplicitRungeKutta(ExplicitStep[ErkSettings]):
         return prepare_dense
 
     def _interpolate(self, stage_rate: StageRateFn) -> InterpolateFn:
-        """Sum the stages by weights that are Chebyshev series in theta (Clenshaw's recurrence)."""
         n, precision = self.settings.n_states, self.settings.precision
         dense = self.settings.tableau.in_precision(precision).interpolant
         assert dense is not None
-        weights, n_dense_stages, top = dense.chebyshev, len(dense.chebyshev), len(dense.chebyshev[0]) - 1
-        is_used = tuple(any(row) for row in nonzero(weights))
-        zero, one, two = precision(0), precision(1), precision(2)
-        allocate_stage_rates, fma, splat = self.allocator("stage_rates"), self.target.fma, self.target.splat
-
-        @self.target.device
-        def interpolate(
-            theta: Real,
-            dt: Real,
-            y: Vector,
-            rate: Vector,
-            y_next: Vector,
-            rate_next: Vector,
-            out: Vector,
-            shared: SharedBank,
-            persistent: PersistentBank,
-        ) -> None:
-            stage_rates = allocate_stage_rates(shared, persistent)
-            x = fma(two, theta, -one)
-            doubled = x + x
-            for i in range(n):
-                out[i] = y[i]
-            for j in static(range(n_dense_stages)):
-                if is_used[j]:
-                    before, last = splat(zero), splat(weights[j][top])
-                    for d in static(range(top - 1, 0, -1)):
-                        before, last = last, fma(doubled, last, weights[j][d] - before)
-                    scaled = dt * theta * fma(x, last, weights[j][0] - before)
-                    for i in range(n):
-                        out[i] = fma(scaled, stage_rate(j, i, rate, stage_rates, rate_next), out[i])
-
-        return interpolate
+        return make_series_interpolant(
+            self.target, n, precision, dense.chebyshev, stage_rate, self.allocator("stage_rates")
+        )

@@ -207,7 +207,8 @@ def test_a_method_without_an_interpolant_uses_hermites_cubic() -> None:
 @pytest.mark.parametrize("tableau", ERK_TABLEAUS.values(), ids=lambda tableau: tableau.name)
 def test_memory_is_for_stages_only_that_the_loop_does_not_hold(tableau: ButcherTableau) -> None:
     settings = ErkSettings(tableau=tableau, n_states=3, precision=np.float64)
-    (stage_rates,) = ExplicitRungeKutta.buffers(settings)
+    stage_rates, early_sums = ExplicitRungeKutta.buffers(settings)
+    assert early_sums.size == 0
     held = 1 + (tableau.first_same_as_last or tableau.interpolates_stages)
     assert stage_rates.size == 3 * (tableau.n_dense_stages - held)
     assert stage_rates.persistent == tableau.interpolates_stages
