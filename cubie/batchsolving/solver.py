@@ -198,6 +198,7 @@ class Solver:
             saved=self._saved.indices,
             dense=key.dense,
             scalar_tolerances=key.scalar_tolerances,
+            linear=self._meant.linear,
         )
 
     def _kernel(self, *, dense: bool, stiff: bool = False) -> BatchSolverKernel:
@@ -267,6 +268,9 @@ def solve_ivp(
     precision : "float64" or "float32", of all arithmetic.
     sweep : "paired": arrays go together, as NumPy broadcasts; "product": every combination.
     save : names of states and observables to save; all states if left out.
+    linear_solver : of the linear systems in steps of implicit methods: "auto", "direct" (by elimination, generated), or
+        "bicgstab", "gmres", "minimal-residual", which need no matrix: for large models.
+    preconditioner : of the last three: "jacobi", "neumann" or "none".
     buffers : locations of working arrays, by path, as in ``{"step.stage_rates": "shared"}``.
     device : "auto" (a GPU if one is usable), "cpu", "cuda", "cuda:1".
     lanes : how many runs a CPU core advances side by side, 1 to 64; chosen if left out.

@@ -16,6 +16,8 @@ from cubie.batchsolving.tolerances import ToleranceLike
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
 from cubie.integrators.algorithms.methods import METHODS, Method, error_order, find_method
 from cubie.integrators.algorithms.rosenbrock_tableau import RosenbrockTableau
+from cubie.integrators.matrix_free_solvers.linear_choice import LinearChoice, LinearKind
+from cubie.integrators.matrix_free_solvers.preconditioners import Preconditioner
 from cubie.integrators.step_control.gain_laws import GAIN_LAWS, GainLaw, find_gain_law
 from cubie.targets.devices import Device, find_device
 
@@ -47,6 +49,8 @@ class SolverSettings:
     max_steps: int = DEFAULT_MAX_STEPS
     save: str | Sequence[str] | None = None
     sweep: Sweep = "paired"
+    linear_solver: LinearKind = "auto"
+    preconditioner: Preconditioner = "jacobi"
     buffers: Mapping[str, Location] | None = None
     device: str = "auto"
     lanes: int | None = None
@@ -66,6 +70,8 @@ class SolverOptions(TypedDict, total=False):
     max_steps: int
     save: str | Sequence[str] | None
     sweep: Sweep
+    linear_solver: LinearKind
+    preconditioner: Preconditioner
     buffers: Mapping[str, Location] | None
     device: str
     lanes: int | None
@@ -82,6 +88,7 @@ class CheckedSettings:
     law: GainLaw
     precision: FloatPrecision
     limits: StepLimits
+    linear: LinearChoice
     buffers: dict[str, Location]
     device: Device
     lanes: int | None
@@ -127,6 +134,7 @@ def checked(settings: SolverSettings) -> CheckedSettings:
         law=law,
         precision=_precision(settings.precision),
         limits=_limits(settings, law),
+        linear=LinearChoice(kind=settings.linear_solver, preconditioner=settings.preconditioner),
         buffers=_locations(settings.buffers),
         device=find_device(settings.device),
         lanes=_lanes(settings.lanes),

@@ -20,6 +20,7 @@ from cubie.integrators.algorithms.methods import (
 )
 from cubie.integrators.loops.ode_loop import IVPLoop
 from cubie.integrators.loops.ode_loop_config import LoopSettings
+from cubie.integrators.matrix_free_solvers.linear_choice import AS_SUITS, LinearChoice
 from cubie.integrators.step_control.controller import ControllerSettings, StepController
 from cubie.integrators.step_control.gain_laws import GainLaw
 from cubie.odesystems.ode_system import ODESystem
@@ -40,6 +41,7 @@ class RunSettings:
     saved: tuple[int, ...]
     dense: bool
     scalar_tolerances: bool
+    linear: LinearChoice = AS_SUITS
 
     @property
     def error_order(self) -> int:
@@ -57,7 +59,13 @@ class RunSettings:
     @property
     def step(self) -> StepSettings:
         """Settings of the method."""
-        return step_settings(self.method, self.system, self.precision, estimates_error=self.controller.is_adaptive)
+        return step_settings(
+            self.method,
+            self.system,
+            self.precision,
+            estimates_error=self.controller.is_adaptive,
+            linear=self.linear,
+        )
 
     @property
     def control(self) -> ControllerSettings:

@@ -9,7 +9,7 @@ from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, Tableau
 from cubie.integrators.algorithms.exact_matrices import padded
 from cubie.integrators.algorithms.stability import limit_at_infinity
 from cubie.integrators.matrix_free_solvers.convergence import MAX_ITERATIONS, MAX_ITERATIONS_OF_FIXED_STEPS
-from cubie.integrators.matrix_free_solvers.linear_solver import LinearSettings
+from cubie.integrators.matrix_free_solvers.linear_choice import AS_SUITS, AnyLinearSettings, LinearChoice
 from cubie.integrators.matrix_free_solvers.newton_krylov import NewtonSettings
 from cubie.odesystems.ode_system import ODESystem
 
@@ -23,6 +23,7 @@ class DirkSettings:
     system: ODESystem
     precision: FloatPrecision
     estimates_error: bool = True
+    linear_choice: LinearChoice = AS_SUITS
 
     def __post_init__(self) -> None:
         require_diagonal(self.tableau)
@@ -69,9 +70,9 @@ class DirkSettings:
         )
 
     @property
-    def linear(self) -> LinearSettings:
+    def linear(self) -> AnyLinearSettings:
         """Settings of the linear solver."""
-        return LinearSettings(system=self.system, precision=self.precision)
+        return self.linear_choice.settings(self.system, self.precision)
 
 
 def is_diagonal(tableau: ButcherTableau) -> bool:

@@ -36,7 +36,7 @@ from cubie.integrators.algorithms.hermite import cubic_hermite
 from cubie.integrators.algorithms.ode_implicitstep import ImplicitStep
 from cubie.integrators.algorithms.rounded_tableau import nearest, nonzero
 from cubie.integrators.algorithms.stage_prediction import rate_predictions
-from cubie.integrators.matrix_free_solvers.linear_solver import LinearSolver
+from cubie.integrators.matrix_free_solvers.linear_choice import configured_linear, make_linear_solver
 from cubie.integrators.matrix_free_solvers.newton_krylov import NewtonKrylov
 from cubie.odesystems.rate_function import RateFunction
 from cubie.targets.unroll import expression, static
@@ -71,7 +71,7 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
 
     def __init__(self, settings: DirkSettings, rate: RateFunction) -> None:
         super().__init__(settings, rate)
-        self.linear = LinearSolver(settings.linear, target=rate.target)
+        self.linear = make_linear_solver(settings.linear, rate.target)
         self.newton = self.adopt("newton", NewtonKrylov(settings.newton, rate, self.linear))
 
     def update(self, **changes: Unpack[DirkChanges]) -> None:
@@ -80,7 +80,9 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
 
     def configure_step(self, settings: DirkSettings) -> None:
         """Go by `settings`, Newton's method and its linear solver too."""
-        self.linear.configure_system(settings.linear)
+        if not configured_linear(self.linear, settings.linear):
+            self.linear = make_linear_solver(settings.linear, self.target)
+            self.newton.linear = self.newton.adopt("linear", self.linear)
         self.newton.configure(settings.newton)
         self.configure(settings)
 

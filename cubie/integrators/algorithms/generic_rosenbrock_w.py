@@ -33,7 +33,14 @@ from cubie.integrators.algorithms.rosenbrock_stages import RosenbrockStages, Sta
 from cubie.integrators.algorithms.rosenbrock_tableau import RosenbrockTableau
 from cubie.integrators.algorithms.rounded_tableau import nonzero
 from cubie.integrators.matrix_free_solvers.consistent_start import ConsistentStart, StartSettings
-from cubie.integrators.matrix_free_solvers.linear_solver import LinearSettings, LinearSolver
+from cubie.integrators.matrix_free_solvers.krylov_settings import KrylovSettings
+from cubie.integrators.matrix_free_solvers.linear_choice import (
+    AS_SUITS,
+    AnyLinearSettings,
+    LinearChoice,
+    configured_linear,
+    make_linear_solver,
+)
 from cubie.integrators.matrix_free_solvers.mass_product import make_weigh
 from cubie.odesystems.derivative_functions import TimeDerivativeFunction
 from cubie.odesystems.ode_system import ODESystem
@@ -50,6 +57,7 @@ class RosenbrockSettings:
     system: ODESystem
     precision: FloatPrecision
     estimates_error: bool = True
+    linear_choice: LinearChoice = AS_SUITS
 
     @property
     def n_states(self) -> int:
@@ -62,9 +70,14 @@ class RosenbrockSettings:
         return int(self.tableau.is_adaptive and self.estimates_error)
 
     @property
-    def linear(self) -> LinearSettings:
+    def linear(self) -> AnyLinearSettings:
         """Settings of the linear solver."""
-        return LinearSettings(system=self.system, precision=self.precision)
+        return self.linear_choice.settings(self.system, self.precision)
+
+    @property
+    def weighs_errors(self) -> bool:
+        """The linear solver iterates until its error is a part of the allowed one."""
+        return isinstance(self.linear, KrylovSettings)
 
     @property
     def start(self) -> StartSettings:
@@ -86,7 +99,7 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
     def __init__(self, settings: RosenbrockSettings, rate: RateFunction) -> None:
         super().__init__(settings, target=rate.target)
         self.rate = self.adopt("rate", rate)
-        self.linear = self.adopt("linear", LinearSolver(settings.linear, target=rate.target))
+        self.linear = self.adopt("linear", make_linear_solver(settings.linear, rate.target))
         system = SystemSettings(system=settings.system, precision=settings.precision)
         self.time_derivative = self.adopt("time_derivative", TimeDerivativeFunction(system, target=rate.target))
         self.start = self.adopt("start", ConsistentStart(settings.start, rate))
@@ -97,7 +110,8 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
 
     def configure_step(self, settings: RosenbrockSettings) -> None:
         """Go by `settings`, the linear solver and the time derivative too."""
-        self.linear.configure_system(settings.linear)
+        if not configured_linear(self.linear, settings.linear):
+            self.linear = self.adopt("linear", make_linear_solver(settings.linear, self.target))
         self.start.configure_system(settings.start)
         self.time_derivative.configure(SystemSettings(system=settings.system, precision=settings.precision))
         self.configure(settings)
@@ -105,7 +119,7 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
     @staticmethod
     @override
     def buffers(settings: RosenbrockSettings) -> tuple[BufferEntry, ...]:
-        """The solutions of all stages, the time derivative, and the vectors of dense output, which reads the stages."""
+        """The solutions of all stages, the time derivative, vectors for dense output, one over the allowed errors."""
         tableau, n = settings.tableau, settings.n_states
         has_extra = tableau.n_dense_stages > tableau.n_stages
         is_kept = tableau.interpolant is not None
@@ -115,6 +129,7 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
             buffer("stages", tableau.n_dense_stages * n, settings.precision, persistent=is_kept),
             buffer("drift", n_drift, settings.precision, persistent=has_extra and n_drift > 0),
             buffer("dense", n_vectors * n, settings.precision, persistent=is_kept),
+            buffer("weights", n * settings.weighs_errors, settings.precision, persistent=True),
         )
 
     @staticmethod
@@ -142,6 +157,11 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
 
     @property
     @override
+    def weighs_errors(self) -> bool:
+        return self.settings.weighs_errors
+
+    @property
+    @override
     def n_stages(self) -> int:
         tableau, stages = self.settings.tableau, RosenbrockStages(self.settings.tableau, self.settings.precision)
         return sum(stages.is_evaluated[: tableau.n_stages]) + (not tableau.evaluates_y_next)
@@ -159,10 +179,12 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
     def _check_dense(self, rows: RosenbrockStages, interpolate: InterpolateFn) -> DenseCheckFn:
         settings, solve = self.settings, self.linear.device_function.solve
         linear_shared_of, linear_persistent_of = self.child_allocators("linear")
+        allocate_weights = self.allocator("weights")
 
         @self.target.device
         def filtered(x: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> None:
-            solve(x, weights, linear_shared_of(shared, persistent), linear_persistent_of(shared, persistent))
+            allowed = allocate_weights(shared, persistent)
+            solve(x, allowed, linear_shared_of(shared, persistent), linear_persistent_of(shared, persistent))
 
         weigh = make_weigh(self.target, settings.system, settings.precision)
         parts = DenseParts(self.rate.device_function, interpolate, filtered, weigh)
@@ -215,6 +237,7 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
         time_derivative_of = self.time_derivative.device_function
         record_state, record_solution = self.recorder("stage_states"), self.recorder("solutions")
         fma, splat, select, zero = self.target.fma, self.target.splat, self.target.select, settings.precision(0)
+        weighs, one, allocate_weights = settings.weighs_errors, settings.precision(1), self.allocator("weights")
 
         @self.target.device
         def step(
@@ -233,6 +256,10 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
             stages, drift = allocate_stages(shared, persistent), allocate_drift(shared, persistent)
             linear_shared = linear_shared_of(shared, persistent)
             linear_persistent = linear_persistent_of(shared, persistent)
+            weights = allocate_weights(shared, persistent)
+            if weighs:
+                for i in range(n):
+                    weights[i] = one / error[i]
             answer = factor(t, y, parameters, drivers, dt * gamma, linear_shared, linear_persistent)
             if drifts:
                 time_derivative_of(t, y, parameters, drivers, drift)
@@ -240,7 +267,7 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
                     drift[i] = dt * gamma * dt * drift[i]
             for s in static(range(n_stages)):
                 failed = solve_stage[s](
-                    t, dt, y, rate, parameters, drivers, y_next, rate_next, stages, drift, error, linear_shared,
+                    t, dt, y, rate, parameters, drivers, y_next, rate_next, stages, drift, weights, linear_shared,
                     linear_persistent
                 )  # fmt: skip
                 answer = select(failed > 0, failed, answer)
@@ -278,6 +305,7 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
         linear_shared_of, linear_persistent_of = self.child_allocators("linear")
         allocate_stages, allocate_drift = self.allocator("stages"), self.allocator("drift")
         allocate_dense, fma, splat = self.allocator("dense"), self.target.fma, self.target.splat
+        allocate_weights = self.allocator("weights")
 
         @self.target.device
         def prepare_dense(
@@ -293,12 +321,12 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
             persistent: PersistentBank,
         ) -> None:
             stages, drift = allocate_stages(shared, persistent), allocate_drift(shared, persistent)
-            dense = allocate_dense(shared, persistent)
+            dense, weights = allocate_dense(shared, persistent), allocate_weights(shared, persistent)
             linear_shared = linear_shared_of(shared, persistent)
             linear_persistent = linear_persistent_of(shared, persistent)
             for s in static(range(first, n_all)):
                 solve_stage[s](
-                    t, dt, y, rate, parameters, drivers, out, dense[0:n], stages, drift, rate, linear_shared,
+                    t, dt, y, rate, parameters, drivers, out, dense[0:n], stages, drift, weights, linear_shared,
                     linear_persistent
                 )  # fmt: skip
             for v in static(range(n_vectors)):

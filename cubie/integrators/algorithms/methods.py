@@ -18,6 +18,7 @@ from cubie.integrators.algorithms.generic_firk_tableaus import FIRK_TABLEAUS
 from cubie.integrators.algorithms.generic_rosenbrock_w import RosenbrockSettings, RosenbrockW
 from cubie.integrators.algorithms.generic_rosenbrock_w_tableaus import ROSENBROCK_TABLEAUS
 from cubie.integrators.algorithms.rosenbrock_tableau import RosenbrockTableau
+from cubie.integrators.matrix_free_solvers.linear_choice import AS_SUITS, LinearChoice
 from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.rate_function import RateFunction
 
@@ -78,7 +79,12 @@ def _takes_mass(method: Method) -> bool:
 
 
 def step_settings(
-    method: Method, system: ODESystem, precision: FloatPrecision, *, estimates_error: bool
+    method: Method,
+    system: ODESystem,
+    precision: FloatPrecision,
+    *,
+    estimates_error: bool,
+    linear: LinearChoice = AS_SUITS,
 ) -> StepSettings:
     """Return the settings of the family that steps `method`.
 
@@ -88,16 +94,30 @@ def step_settings(
     """
     require_mass(method, system)
     if isinstance(method, RosenbrockTableau):
-        return RosenbrockSettings(tableau=method, system=system, precision=precision, estimates_error=estimates_error)
+        return RosenbrockSettings(
+            tableau=method,
+            system=system,
+            precision=precision,
+            estimates_error=estimates_error,
+            linear_choice=linear,
+        )
     if is_fully_implicit(method):
         return FirkSettings(tableau=method, system=system, precision=precision, estimates_error=estimates_error)
     if is_diagonal(method):
-        return DirkSettings(tableau=method, system=system, precision=precision, estimates_error=estimates_error)
+        return DirkSettings(
+            tableau=method,
+            system=system,
+            precision=precision,
+            estimates_error=estimates_error,
+            linear_choice=linear,
+        )
     return ErkSettings(tableau=method, n_states=system.n_states, precision=precision, estimates_error=estimates_error)
 
 
 def weighs_errors(settings: StepSettings) -> bool:
     """Tell whether a method's steps want to know what error the tolerances allow."""
+    if isinstance(settings, RosenbrockSettings):
+        return settings.weighs_errors
     return isinstance(settings, DirkSettings | FirkSettings)
 
 

@@ -9,7 +9,7 @@ from cubie.odesystems.ode_system import ODESystem
 
 KrylovKind: TypeAlias = Literal["bicgstab", "gmres", "minimal-residual"]
 KRYLOV_KINDS: Final[tuple[KrylovKind, ...]] = get_args(KrylovKind)
-KRYLOV_DIM: Final = 20
+KRYLOV_DIM: Final = 10
 
 
 @final

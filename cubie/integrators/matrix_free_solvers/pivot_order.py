@@ -32,6 +32,17 @@ def diagonal_order(pattern: Iterable[Place], n: int, free: frozenset[int]) -> tu
     ----------
     free : pivots that are a number, whose reciprocal costs nothing: they come first among equals.
     """
+    order, _ = _diagonal_elimination(pattern, n, free)
+    return order
+
+
+def elimination_work(pattern: Iterable[Place], n: int) -> int:
+    """Return how many multiply-adds the elimination takes in that order."""
+    _, work = _diagonal_elimination(pattern, n, frozenset())
+    return work
+
+
+def _diagonal_elimination(pattern: Iterable[Place], n: int, free: frozenset[int]) -> tuple[tuple[Place, ...], int]:
     rows: list[set[int]] = [set() for _ in range(n)]
     columns: list[set[int]] = [set() for _ in range(n)]
     for row, column in pattern:
@@ -43,16 +54,18 @@ def diagonal_order(pattern: Iterable[Place], n: int, free: frozenset[int]) -> tu
         return (len(rows[i]) - 1) * (len(columns[i]) - 1), i not in free, i
 
     order: list[int] = []
+    work = 0
     while waiting:
         pivot = min(waiting, key=cost)
         waiting.remove(pivot)
         order.append(pivot)
         across, down = rows[pivot] - {pivot}, columns[pivot] - {pivot}
+        work += (len(across) + 1) * (len(down) + 1)
         for row in down:
             rows[row] = (rows[row] | across) - {pivot}
         for column in across:
             columns[column] = (columns[column] | down) - {pivot}
-    return tuple((i, i) for i in order)
+    return tuple((i, i) for i in order), work
 
 
 def sampled_order(entries: Mapping[Place, Samples], n: int) -> tuple[Place, ...]:

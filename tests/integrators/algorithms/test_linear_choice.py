@@ -1,0 +1,113 @@
+"""Stiff methods with each linear solver, chosen by hand or by the model's size, on a partial differential equation."""
+
+import random
+from functools import cache
+from typing import Final
+
+import numpy as np
+import pytest
+
+from cubie import ODESystem, Solution, Solver, Status, create_ode_system
+from cubie.batchsolving.solver_settings import SolverOptions
+from cubie.integrators.matrix_free_solvers.krylov_settings import KrylovSettings
+from cubie.integrators.matrix_free_solvers.linear_choice import AS_SUITS, LINEAR_KINDS, LinearChoice, LinearKind
+from cubie.integrators.matrix_free_solvers.linear_solver import LinearSettings
+from cubie.targets.cpu import CpuTarget
+from cubie.targets.reference import ReferenceTarget
+from tests.batches import SolveOptions, all_shared, assert_same_bits, movable, solve_on
+from tests.problems import PROBLEMS
+
+PROBLEM: Final = PROBLEMS["bruss1d_n32"]
+END: Final = 0.2
+"""Long enough for steps at which J counts."""
+
+
+def solved(target: CpuTarget | ReferenceTarget, **options: object) -> Solution:
+    """Solve the defaults and two rows of the sweep."""
+    given: SolveOptions = {
+        "y0": PROBLEM.initial_values()[:3].T,
+        "parameters": PROBLEM.parameter_values()[:3].T,
+        "rtol": 1e-4,
+        "atol": 1e-6,
+    }
+    given.update(options)  # type: ignore[typeddict-item]  # each test gives options of the solver
+    return solve_on(target, PROBLEM.system(), (0.0, END), **given)
+
+
+@cache
+def eliminated(method: str) -> Solution:
+    """Solve by elimination."""
+    return solved(ReferenceTarget(width=3), method=method, linear_solver="direct")
+
+
+@pytest.mark.parametrize(
+    ("method", "linear_solver"),
+    [*(("rodas4p", kind) for kind in LINEAR_KINDS), ("kvaerno-3", "bicgstab"), ("rodas6p", "bicgstab")],
+)
+def test_every_linear_solver_changes_a_solution_by_no_more_than_its_own_error(
+    method: str, linear_solver: LinearKind
+) -> None:
+    direct = eliminated(method)
+    solution = solved(ReferenceTarget(width=2, poison=True), method=method, linear_solver=linear_solver)
+    assert solution.all_succeeded
+    assert solution.n_steps == pytest.approx(direct.n_steps, abs=2)
+    assert np.abs((solution.y[-1] - direct.y[-1]) / (1e-4 * np.abs(direct.y[-1]) + 1e-6)).max() < 1.0
+
+
+def test_the_cpu_compiles_an_iterative_solver() -> None:
+    options: SolverOptions = {"method": "rodas4p", "linear_solver": "bicgstab", "preconditioner": "neumann"}
+    assert solved(CpuTarget(width=2), **options).y == pytest.approx(eliminated("rodas4p").y, rel=1e-4)
+
+
+def test_no_placement_changes_a_bit() -> None:
+    solver = Solver(PROBLEM.system(), method="rodas4p", linear_solver="gmres", device="cpu")
+    paths = [path for path in movable(solver.report()) if path.startswith("step.")]
+    assert {"step.linear.basis", "step.linear.point", "step.weights"} <= set(paths)
+    options: SolverOptions = {"method": "rodas4p", "linear_solver": "gmres", "max_steps": 3}
+    expected = solved(ReferenceTarget(width=3), **options)
+    moved = solved(ReferenceTarget(width=3), buffers=all_shared(paths), **options)
+    assert_same_bits(moved, expected)
+
+
+def test_a_choice_can_be_changed_and_taken_back() -> None:
+    solver = Solver(PROBLEM.system(), method="rodas4p", device="cpu")
+    report = str(solver.report())
+    for method in ("rodas4p", "kvaerno-3", "radau-iia-5", "rodas4p"):
+        solver.update(method=method, linear_solver="bicgstab")
+        assert ("inverse" in str(solver.report())) == (method != "radau-iia-5")
+    solver.update(linear_solver="auto")
+    assert str(solver.report()) == report
+
+
+def connected(n: int) -> ODESystem:
+    """A system in which each state depends on three others, drawn at random."""
+    draw = random.Random(5)
+    lines = [f"dx{i} = -x{i} + {' + '.join(f'0.1*x{draw.randrange(n)}*x{i}' for _ in range(3))}" for i in range(n)]
+    return create_ode_system(lines, states={f"x{i}": 1.0 for i in range(n)})
+
+
+def test_large_systems_are_solved_without_a_matrix() -> None:
+    assert isinstance(AS_SUITS.settings(PROBLEMS["heat_n64"].system(), np.float64), LinearSettings)
+    large = AS_SUITS.settings(connected(140), np.float64)
+    assert isinstance(large, KrylovSettings)
+    assert large.kind == "bicgstab"
+    assert isinstance(LinearChoice(kind="direct").settings(connected(140), np.float64), LinearSettings)
+    weighed = create_ode_system(["dx = -x", "dy = x - y"], states=["x", "y"], mass_matrix={"y": 0.0})
+    assert isinstance(AS_SUITS.settings(weighed, np.float64), LinearSettings)
+
+
+def test_unknown_solvers_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"linear_solver must be one of .*got 'gmress'. Did you mean 'gmres'"):
+        Solver(PROBLEM.system(), linear_solver="gmress")  # type: ignore[arg-type]  # that is the fault
+    with pytest.raises(ValueError, match=r"preconditioner must be one of .*got 'jacoby'. Did you mean 'jacobi'"):
+        Solver(PROBLEM.system(), preconditioner="jacoby")  # type: ignore[arg-type]  # that is the fault
+
+
+def test_a_solver_that_does_not_converge_shortens_steps_until_it_does() -> None:
+    """With so few products a long step can't be solved; the run ends well all the same."""
+    heat = PROBLEMS["heat_n32"]
+    solution = solve_on(
+        ReferenceTarget(width=1), heat.system(), (0.0, 1e-3), method="rodas3", linear_solver="minimal-residual",
+        preconditioner="none", rtol=1e-3, first_step=1.0
+    )  # fmt: skip
+    assert solution.status.tolist() == [Status.success]
