@@ -30,6 +30,7 @@ from cubie.batchsolving.solution import Solution
 from cubie.batchsolving.solver import Solver
 from cubie.batchsolving.solver_settings import DEFAULT_CONTROLLER
 from cubie.targets.cuda_device import DeviceLauncher, Lane
+from cubie.targets.devices import devices
 
 RUNS: Final = (1_048_576, 8_388_608)
 SPAN: Final = (0.0, 1.0)
@@ -135,11 +136,16 @@ def main() -> None:
         ]
     notes = (
         "Lorenz, t from 0 to 1, rho from 0 to 21; fixed: 1,000 steps; adaptive: rtol = atol, but rtol not below 4.8e-7 "
-        f"in float32; link {link / 1e9:.1f} GB/s; {options.repeats} rounds. Goals: {GOAL} and {END_TO_END_GOAL}."
+        f"in float32; {gpu_name()}, link {link / 1e9:.1f} GB/s; {options.repeats} rounds. Goals: {GOAL}, {END_TO_END_GOAL}."
     )
     table = Table(headers=HEADERS, rows=tuple(cells for cells, _ in results))
     figures: Json = {"link": link, "rows": [row for _, row in results]}
     finish("gpu_floors", table, notes, figures, where, save=options.save)
+
+
+def gpu_name() -> str:
+    """Return what the GPU that integrates is called."""
+    return next(device.description for device in devices() if device.kind == "cuda")
 
 
 def add_options(made: ArgumentParser) -> None:
