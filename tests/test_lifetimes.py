@@ -11,15 +11,10 @@ import numpy as np
 import pytest
 
 from cubie import Solver, create_ode_system
-from cubie.batchsolving.batch_solver_kernel import BatchSolverKernel
 from cubie.buffer_registry import buffer_registry
 from cubie.cuda_factory import CUDAFactory
-from cubie.integrators.algorithms.generic_erk import ExplicitRungeKutta
-from cubie.integrators.loops.ode_loop import IVPLoop
-from cubie.integrators.single_integrator_run import SingleIntegratorRun
-from cubie.integrators.step_control.controller import StepController
-from cubie.odesystems.rate_function import ObservablesFunction, RateFunction
-from cubie.outputhandling.output_functions import OutputFunctions
+from cubie.integrators.matrix_free_solvers.krylov_settings import KrylovSettings
+from cubie.integrators.matrix_free_solvers.krylov_solver import KrylovSolver
 from cubie.targets.base import Target
 from cubie.targets.cpu import CpuTarget
 from cubie.targets.reference import ReferenceTarget
@@ -42,36 +37,34 @@ def factories_of(solver: Solver) -> list[object]:
     return found
 
 
-KINDS: Final[frozenset[type]] = frozenset(
-    {
-        BatchSolverKernel,
-        SingleIntegratorRun,
-        IVPLoop,
-        ExplicitRungeKutta,
-        StepController,
-        OutputFunctions,
-        RateFunction,
-        ObservablesFunction,
-    }
-)
-"""Every kind of factory that a solver with an explicit method is made of."""
+METHODS: Final = ("tsit5", "rodas5p", "kvaerno-3", "radau-iia-5")
+"""One of each family."""
 
 
-def used(target: Target) -> Solver:
+def kinds(base: type[object] = CUDAFactory) -> set[type[object]]:
+    """Return every kind of factory that the package has."""
+    below: list[type[object]] = [kind for kind in base.__subclasses__() if kind.__module__.startswith("cubie.")]
+    return {found for kind in below for found in kinds(kind)} if below else {base}
+
+
+def used(target: Target, method: str = "tsit5") -> Solver:
     """Return a solver that has built and solved with every part there is, saves between steps included."""
     with building_for(target):
-        solver = Solver(SYSTEM, device="cpu", save=["x", "double"])
+        solver = Solver(SYSTEM, device="cpu", save=["x", "double"], method=method)
         solver.solve((0.0, 1.0), parameters={"k": np.ones(3)}, t_eval=[0.5, 1.0])
     return solver
 
 
-@pytest.mark.parametrize("target", [ReferenceTarget(), CpuTarget(width=2)], ids=lambda target: target.kind)
-def test_a_dropped_solver_frees_every_factory_and_its_context(target: Target) -> None:
+@pytest.mark.parametrize(
+    ("target", "method"),
+    [*((ReferenceTarget(), method) for method in METHODS), (CpuTarget(width=2), "tsit5")],
+    ids=lambda each: each if isinstance(each, str) else each.kind,
+)
+def test_a_dropped_solver_frees_every_factory_and_its_context(target: Target, method: str) -> None:
     gc.collect()
     before = len(buffer_registry)
-    solver = used(target)
+    solver = used(target, method)
     factories = factories_of(solver)
-    assert {type(factory) for factory in factories} == KINDS
     assert len(buffer_registry) == before + len({id(factory) for factory in factories})
     references = [weakref.ref(factory) for factory in factories]
     del solver, factories
@@ -79,6 +72,20 @@ def test_a_dropped_solver_frees_every_factory_and_its_context(target: Target) ->
     alive = [type(factory()).__name__ for factory in references if factory() is not None]
     assert alive == []
     assert len(buffer_registry) == before
+
+
+def test_every_kind_of_factory_is_part_of_some_solver_or_dropped_by_itself() -> None:
+    found = {type(factory) for method in METHODS for factory in factories_of(used(ReferenceTarget(), method))}
+    gc.collect()
+    before, system = len(buffer_registry), create_ode_system("dx = -x", states={"x": 1.0})
+    krylov = KrylovSolver(KrylovSettings(system=system, precision=np.float64), target=ReferenceTarget())
+    assert callable(krylov.device_function.solve)
+    found |= {type(krylov), *(type(child) for child in krylov.children.values())}
+    assert found == kinds()
+    context = weakref.ref(krylov)
+    del krylov
+    gc.collect()
+    assert context() is None and len(buffer_registry) == before
 
 
 def reachable(function: FunctionType, seen: set[int]) -> Iterator[object]:
