@@ -11,7 +11,7 @@ from typing import Any, Final, final
 
 from llvmlite import binding
 from numba import _dynfunc
-from numba.core import ccallback, compiler, cpu, dispatcher, typed_passes, untyped_passes
+from numba.core import ccallback, compiler, cpu, dispatcher, typed_passes, types, untyped_passes
 from numba.core.codegen import CodeLibrary
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import PassManager, register_pass
@@ -204,6 +204,11 @@ class DeviceDispatcher(dispatcher.Dispatcher):
     """Lowers one device function, for each kind of arguments that it is called with."""
 
     targetdescr = DEVICE
+
+    @override
+    def get_call_template(self, args: Sequence[Any], kws: Any) -> Any:
+        """Take an integer that is written out as any integer: else each would be lowered by itself."""
+        return super().get_call_template(tuple(types.unliteral(kind) for kind in args), kws)
 
 
 dispatcher_registry[DeviceCode] = DeviceDispatcher

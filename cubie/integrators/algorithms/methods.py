@@ -1,22 +1,21 @@
 """All methods by name, and the family whose body steps each of them."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Final, TypeAlias
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Final, TypeAlias, final
+
+from typing_extensions import override
 
 from cubie._types import FloatPrecision
-from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, TableauError, find_row
+from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, TableauError, UnknownMethodError, find_row
 from cubie.integrators.algorithms.dirk_settings import DirkSettings, is_diagonal
 from cubie.integrators.algorithms.firk_settings import FirkSettings
 from cubie.integrators.algorithms.firk_weights import analysed
 from cubie.integrators.algorithms.generic_dirk import DiagonallyImplicitRungeKutta
-from cubie.integrators.algorithms.generic_dirk_tableaus import DIRK_TABLEAUS
 from cubie.integrators.algorithms.generic_erk import ErkSettings, ExplicitRungeKutta
 from cubie.integrators.algorithms.generic_erk_tableaus import ERK_TABLEAUS
 from cubie.integrators.algorithms.generic_firk import FullyImplicitRungeKutta
-from cubie.integrators.algorithms.generic_firk_tableaus import FIRK_TABLEAUS
 from cubie.integrators.algorithms.generic_rosenbrock_w import RosenbrockSettings, RosenbrockW
-from cubie.integrators.algorithms.generic_rosenbrock_w_tableaus import ROSENBROCK_TABLEAUS
 from cubie.integrators.algorithms.rosenbrock_tableau import RosenbrockTableau
 from cubie.integrators.matrix_free_solvers.linear_choice import AS_SUITS, LinearChoice
 from cubie.odesystems.ode_system import ODESystem
@@ -26,9 +25,42 @@ Method: TypeAlias = ButcherTableau | RosenbrockTableau
 StepSettings: TypeAlias = ErkSettings | RosenbrockSettings | DirkSettings | FirkSettings
 Step: TypeAlias = ExplicitRungeKutta | RosenbrockW | DiagonallyImplicitRungeKutta | FullyImplicitRungeKutta
 
-METHODS: Final[Mapping[str, Method]] = MappingProxyType(
-    {**ERK_TABLEAUS, **ROSENBROCK_TABLEAUS, **DIRK_TABLEAUS, **FIRK_TABLEAUS}
-)
+
+def _families() -> Iterator[Mapping[str, Method]]:
+    """Yield the rows of each family, which are loaded then: exact arithmetic takes time that explicit methods need not
+    wait for.
+    """
+    yield ERK_TABLEAUS
+    from cubie.integrators.algorithms.generic_rosenbrock_w_tableaus import ROSENBROCK_TABLEAUS
+
+    yield ROSENBROCK_TABLEAUS
+    from cubie.integrators.algorithms.generic_dirk_tableaus import DIRK_TABLEAUS
+
+    yield DIRK_TABLEAUS
+    from cubie.integrators.algorithms.generic_firk_tableaus import FIRK_TABLEAUS
+
+    yield FIRK_TABLEAUS
+
+
+@final
+class Methods(Mapping[str, Method]):
+    """All rows by name."""
+
+    @override
+    def __getitem__(self, name: str) -> Method:
+        return {title: row for family in _families() for title, row in family.items()}[name]
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        for family in _families():
+            yield from family
+
+    @override
+    def __len__(self) -> int:
+        return sum(len(family) for family in _families())
+
+
+METHODS: Final = Methods()
 
 
 def find_method(name: str) -> Method:
@@ -38,6 +70,9 @@ def find_method(name: str) -> Method:
     ------
     UnknownMethodError: it offers the nearest name.
     """
+    for family in _families():
+        with suppress(UnknownMethodError):
+            return find_row(name, family.values())
     return find_row(name, METHODS.values())
 
 

@@ -1,8 +1,9 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import FunctionType
 
 from numba.core.compiler import CompilerBase
 from numba.core.descriptors import TargetDescriptor
+from numba.core.types import Type
 
 class Dispatcher:
     @property
@@ -14,3 +15,4 @@ class Dispatcher:
         targetoptions: Mapping[str, object] | None = None,
         pipeline_class: type[CompilerBase] = ...,
     ) -> None: ...
+    def get_call_template(self, args: Sequence[Type], kws: Mapping[str, Type]) -> object: ...

@@ -48,3 +48,5 @@ int64: Integer
 intp: Integer
 float32: Float
 float64: Float
+
+def unliteral(lit_type: Type) -> Type: ...
