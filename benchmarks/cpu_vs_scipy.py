@@ -14,30 +14,34 @@ from typing import Final, TypeAlias, final
 import numpy as np
 
 from benchmarks.harness import Json, Table, Timing, common, finish, in_turn, machine, parser
-from benchmarks.lorenz import ATOL, RTOL, States, final_states, rho, scipys_final_states, solver
+from benchmarks.lorenz import ATOL, ATOL_IN_SINGLE, RTOL, States, final_states, rho, scipys_final_states, solver, swept
 from benchmarks.numbalsoda_peer import numbalsodas_seconds
+from cubie.batchsolving.solver_settings import PrecisionName
 from tests.integrators.scores import PeerName
 
-Entry: TypeAlias = tuple[str, PeerName, int | None, str]
+Entry: TypeAlias = tuple[str, PrecisionName, PeerName, int | None, str]
 
 THREADS: Final = "CUBIE_NUM_THREADS"
 SCALAR: Final[tuple[Entry, ...]] = (
-    ("tsit5", "RK45", 1, "1"),
-    ("tsit5", "RK45", 1, ""),
-    ("dop853", "DOP853", 1, ""),
+    ("tsit5", "float64", "RK45", 1, "1"),
+    ("tsit5", "float64", "RK45", 1, ""),
+    ("dop853", "float64", "DOP853", 1, ""),
 )
-"""Method, SciPy's method, lanes and threads; None and "" are as many as there are."""
+"""Method, precision, SciPy's method, lanes and threads; None and "" are as many as there are."""
 FULL: Final[tuple[Entry, ...]] = (
-    ("tsit5", "RK45", None, ""),
-    ("dormand-prince-54", "RK45", None, ""),
-    ("dop853", "DOP853", None, ""),
-    ("vern7", "DOP853", None, ""),
+    ("tsit5", "float32", "RK45", None, ""),
+    ("tsit5", "float64", "RK45", None, ""),
+    ("dormand-prince-54", "float64", "RK45", None, ""),
+    ("dop853", "float64", "DOP853", None, ""),
+    ("vern7", "float64", "DOP853", None, ""),
 )
 HEADERS: Final = (
     "method",
+    "precision",
     "lanes",
     "threads",
     "SciPy's",
+    "Msteps/s",
     "runs/s",
     "SciPy's runs/s",
     "ratio",
@@ -68,11 +72,13 @@ class Contest:
     """One method against SciPy's, in runs a second."""
 
     method: str
+    precision: PrecisionName
     peer: str
     lanes: str
     threads: str
     seconds: Timing
     scipys_seconds: Timing
+    steps_per_second: float
     rate: float
     scipys_rate: float
     ratio: float
@@ -84,9 +90,11 @@ class Contest:
         rates = (f"{self.rate:,.0f}", f"{self.scipys_rate:,.1f}", f"{self.ratio:,.0f}")
         return (
             self.method,
+            self.precision,
             self.lanes,
             self.threads,
             self.peer,
+            f"{self.steps_per_second / 1e6:,.0f}",
             *rates,
             f"{self.error:.0f}",
             f"{self.scipys_error:.0f}",
@@ -114,25 +122,26 @@ def main() -> None:
     if arguments.peer:
         seconds = numbalsodas_seconds(arguments.peer, course.n_runs, course.repeats)
         rate, scipys_rate = course.n_runs / seconds, contests[0].scipys_rate
-        rows.append(
-            ("numbalsoda's dop853", "1", "all", "RK45", f"{rate:,.0f}", "", f"{rate / scipys_rate:,.0f}", "", "")
-        )
+        ratio = f"{rate / scipys_rate:,.0f}"
+        rows.append(("numbalsoda's dop853", "float64", "1", "all", "RK45", "", f"{rate:,.0f}", "", ratio, "", ""))
         figures.append({"method": "numbalsoda's dop853", "rate": rate})
     notes = (
-        f"{course.n_runs:,} runs, t from 0 to 10, rho from 0 to 21, rtol {RTOL:g}, atol {ATOL:g}, float64, on "
-        f"{course.device}; warm, medians of {course.repeats}. Errors: the largest at the end, in units of "
-        "rtol*|y| + atol."
+        f"{course.n_runs:,} runs, t from 0 to 10, rho from 0 to 21, rtol {RTOL:g}, atol {ATOL:g} (cubie's "
+        f"{ATOL_IN_SINGLE:g} in float32), on {course.device}; warm, medians of {course.repeats}; attempted steps. "
+        f"Errors: the largest at the end, in units of rtol*|y| + {ATOL:g}. Goals for tsit5: 10,000 in float32, 5,000 "
+        "in float64, and ten times numbalsoda's runs."
     )
     finish("cpu_vs_scipy", Table(headers=HEADERS, rows=tuple(rows)), notes, figures, where, save=options.save)
 
 
 def contest(course: Course, entry: Entry) -> Contest:
     """Time both in turn, after a first solve that compiles."""
-    method, peer, lanes, threads = entry
+    method, precision, peer, lanes, threads = entry
     with thread_limit(threads):
-        ours = solver(method, course.device, lanes)
+        ours = solver(method, course.device, lanes, precision)
         ends, scipys_ends = final_states(ours, course.few), scipys_final_states(peer, course.few)
         values = rho(course.n_runs)
+        n_steps = swept(ours, values).stats.n_steps
         taken = in_turn(
             {
                 "cubie": lambda: final_states(ours, values),
@@ -143,11 +152,13 @@ def contest(course: Course, entry: Entry) -> Contest:
     rate, scipys_rate = course.n_runs / taken["cubie"].median, course.few.size / taken["scipy"].median
     return Contest(
         method=method,
+        precision=precision,
         peer=peer,
         lanes="best" if lanes is None else str(lanes),
         threads=threads or "all",
         seconds=taken["cubie"],
         scipys_seconds=taken["scipy"],
+        steps_per_second=n_steps / taken["cubie"].median,
         rate=rate,
         scipys_rate=scipys_rate,
         ratio=rate / scipys_rate,

@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.integrate import solve_ivp
 
+from cubie.batchsolving.solution import Solution
 from cubie.batchsolving.solver import Solver
+from cubie.batchsolving.solver_settings import PrecisionName
 from cubie.odesystems.create import create_ode_system
 from tests.integrators.scores import PeerName
 
@@ -15,6 +17,7 @@ States: TypeAlias = npt.NDArray[np.float64]
 T_SPAN: Final = (0.0, 10.0)
 RTOL: Final = 1e-6
 ATOL: Final = 1e-9
+ATOL_IN_SINGLE: Final = 1e-6
 Y0: Final = (1.0, 0.0, 0.0)
 SIGMA: Final = 10.0
 BETA: Final = 8 / 3
@@ -33,14 +36,20 @@ def rho(n_runs: int) -> States:
     return np.linspace(0.0, 21.0, n_runs)
 
 
-def solver(method: str, device: str, lanes: int | None = None) -> Solver:
+def solver(method: str, device: str, lanes: int | None = None, precision: PrecisionName = "float64") -> Solver:
     """Return a solver of the sweep; `lanes` runs stand side by side in a core, by default as many as are best."""
-    return Solver(LORENZ, method=method, rtol=RTOL, atol=ATOL, device=device, lanes=lanes)
+    atol = ATOL if precision == "float64" else ATOL_IN_SINGLE
+    return Solver(LORENZ, method=method, rtol=RTOL, atol=atol, device=device, lanes=lanes, precision=precision)
+
+
+def swept(with_solver: Solver, values: States) -> Solution:
+    """Solve for each value of rho with cubie, for the states at the end."""
+    return with_solver.solve(T_SPAN, parameters={"rho": values}, t_eval=T_SPAN[1:])
 
 
 def final_states(with_solver: Solver, values: States) -> States:
     """Solve for each value of rho with cubie; return the states at the end, shape (3, n_runs)."""
-    ends: States = with_solver.solve(T_SPAN, parameters={"rho": values}).y[-1].astype(np.float64, copy=False)
+    ends: States = swept(with_solver, values).y[-1].astype(np.float64, copy=False)
     return ends
 
 
