@@ -136,7 +136,8 @@ def main() -> None:
         ]
     notes = (
         "Lorenz, t from 0 to 1, rho from 0 to 21; fixed: 1,000 steps; adaptive: rtol = atol, but rtol not below 4.8e-7 "
-        f"in float32; {gpu_name()}, link {link / 1e9:.1f} GB/s; {options.repeats} rounds. Goals: {GOAL}, {END_TO_END_GOAL}."
+        f"in float32; {gpu_name()}, link {link / 1e9:.1f} GB/s; {options.repeats} rounds. "
+        f"Goals: {GOAL} and {END_TO_END_GOAL}."
     )
     table = Table(headers=HEADERS, rows=tuple(cells for cells, _ in results))
     figures: Json = {"link": link, "rows": [row for _, row in results]}

@@ -19,6 +19,8 @@ from cubie.cuda_factory import Build, CUDAFactory
 from cubie.integrators.loops.ode_loop_config import N_OUTPUTS, LoopArguments, loop_arguments
 from cubie.integrators.single_integrator_run import RunSettings, SingleIntegratorRun
 from cubie.memory.mem_manager import check_output_fits, plan_chunks
+from cubie.memory.passes import holds_everywhere
+from cubie.status import Status
 from cubie.targets.base import Kernel, KernelLayout, LaunchStatistics, Target
 
 
@@ -41,6 +43,13 @@ class BatchResult:
     t_final: npt.NDArray[np.float64]
     counts: npt.NDArray[np.int32]
     launch: LaunchStatistics
+
+
+def _all_succeeded(status: npt.NDArray[np.int32]) -> bool:
+    def succeeded(start: int, stop: int) -> bool:
+        return int(status[start:stop].max()) <= Status.success
+
+    return holds_everywhere(succeeded, status.size)
 
 
 class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
@@ -151,7 +160,7 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         ]
         launch = kernel.launch(arguments, [saved, final_time, counts], chunks, progress)
         t_final = np.broadcast_to(np.float64(schedule.t_end), n_runs)
-        if counts[0].max() > 0:
+        if not _all_succeeded(counts[0]):
             failed, t_final = np.flatnonzero(counts[0]), t_final.copy()
             t_final[failed] = final_time[:, failed].sum(axis=0, dtype=np.float64)
         return BatchResult(saved=saved, t_final=t_final, counts=counts, launch=launch)

@@ -13,6 +13,7 @@ from cubie._types import FloatPrecision
 from cubie.batchsolving.arrays import FloatArray, InputsLike, Table, check_finite, float_array, in_precision
 from cubie.batchsolving.system_interface import SystemInterface, canonical, unknown_name
 from cubie.memory.mem_manager import check_fits
+from cubie.memory.passes import holds_everywhere
 from cubie.targets.base import HostArrayFn
 
 Sweep: TypeAlias = Literal["paired", "product"]
@@ -180,14 +181,27 @@ def _axis_lengths(given: Mapping[int, _Column]) -> dict[str, int]:
 
 def _fill(part: FloatArray, column: _Column, lengths: Mapping[str, int]) -> None:
     """Write a column's values to its part of the packed values, repeated along the axes that are not its own."""
-    here = [length if axis == column.axis else 1 for axis, length in lengths.items()]
-    with np.errstate(over="ignore", invalid="ignore"):  # infinities are looked for
-        part.reshape(tuple(lengths.values()) or (1,))[...] = column.array.reshape(here or [1])
-        if part.size == column.array.size:
-            rounded = part.reshape(column.array.shape)
-        else:
-            rounded = in_precision(column.array, np.float32 if part.dtype == np.float32 else np.float64)
-        check_finite(rounded, column.array, column.label)
+    array, rounded = column.array, part
+    if part.size == array.size:
+        if _copied(part, array.reshape(-1)):
+            return
+        rounded = part.reshape(array.shape)
+    else:
+        here = [length if axis == column.axis else 1 for axis, length in lengths.items()]
+        rounded = in_precision(array, np.float32 if part.dtype == np.float32 else np.float64)
+        part.reshape(tuple(lengths.values()))[...] = rounded.reshape(here)
+    check_finite(rounded, array, column.label)
+
+
+def _copied(part: FloatArray, array: FloatArray) -> bool:
+    """Copy an array in its part's precision; tell whether it is finite, or may not be."""
+
+    def copied(start: int, stop: int) -> bool:
+        with np.errstate(over="ignore", invalid="ignore"):  # the sum may overflow where no number has
+            part[start:stop] = array[start:stop]
+            return math.isfinite(float(part[start:stop].sum()))
+
+    return holds_everywhere(copied, part.size)
 
 
 def _coordinate_name(interface: SystemInterface, position: int) -> str:
