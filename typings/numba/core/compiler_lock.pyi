@@ -1,11 +1,10 @@
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar, type_check_only
+from typing import ParamSpec, TypeVar
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-@type_check_only
 class _CompilerLock:
-    def __call__(self, func: Callable[_P, _R], /) -> Callable[_P, _R]: ...
+    def __call__(self, func: Callable[_P, _R]) -> Callable[_P, _R]: ...
 
 global_compiler_lock: _CompilerLock
