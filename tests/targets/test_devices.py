@@ -98,6 +98,22 @@ def test_asking_for_the_cpu_wakes_no_gpu() -> None:
     assert done.stdout.strip() == "[]"
 
 
+ASKS_FOR_ANY: Final = """
+import sys
+from cubie.targets.devices import find_device
+print(find_device("auto").name, "numba" in sys.modules)
+"""
+
+
+@pytest.mark.skipif(module._has_driver(), reason="there is a CUDA driver to ask")
+def test_without_a_driver_no_compiler_is_loaded_to_find_that_out() -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "NUMBA_ENABLE_CUDASIM"}
+    done = subprocess.run(
+        [sys.executable, "-c", ASKS_FOR_ANY], capture_output=True, text=True, check=True, env=environment
+    )
+    assert done.stdout.split() == ["cpu", "False"]
+
+
 NO_GPU: Final = """
 import cubie
 cubie.Solver(cubie.create_ode_system("dx = -x", states={"x": 1.0}), device="cuda:7")
