@@ -141,6 +141,8 @@ class ToRealFn(Protocol):
     def __call__(self, count: Count, /) -> Real: ...
 
 
+LONGEST_COPIED: Final = 600
+"""Lines of generated code that are still copied into each of its callers."""
 UNARY_FUNCTIONS: Final = (
     *("sqrt", "exp", "expm1", "exp2", "log", "log1p", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan"),
     *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "floor", "ceil", "absolute", "sign"),
@@ -231,6 +233,12 @@ class Target(ABC):
     def device(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
         """Compile a device body, lazily, keeping its signature."""
 
+    def apart(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
+        """Compile a device body that stays one function with many callers: for code so long that copies would cost more
+        than calls.
+        """
+        return self.device(function)
+
     @abstractmethod
     def inlined(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
         """Compile a device body into its callers: the only kind of function that may return arrays it has allocated.
@@ -296,7 +304,8 @@ class Target(ABC):
         linecache.cache[file_name] = (len(text), None, text.splitlines(keepends=True), file_name)
         namespace: dict[str, Any] = {**self.functions, **{key: precision(value) for key, value in constants}}
         exec(compile(text, file_name, "exec"), namespace)
-        compiled: Any = self.device(namespace[name])
+        is_long = text.count("\n") > LONGEST_COPIED
+        compiled: Any = self.apart(namespace[name]) if is_long else self.device(namespace[name])
         function: FunctionT = compiled
         return function
 

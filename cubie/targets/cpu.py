@@ -72,6 +72,13 @@ class CpuTarget(Target):
         return compiled
 
     @override
+    def apart(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
+        from cubie.targets.device_compiler import device_function
+
+        compiled: DeviceFunction[P, R] = device_function(unrolled(function))
+        return compiled
+
+    @override
     def inlined(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
         from cubie.targets.device_compiler import device_function
 

@@ -188,6 +188,10 @@ class CudaTarget(Target):
         return cast(DeviceFunction[P, R], _device(unrolled(function, LONGEST_LOOP)))
 
     @override
+    def apart(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
+        return cast(DeviceFunction[P, R], cuda.jit(device=True)(unrolled(function, LONGEST_LOOP)))
+
+    @override
     def inlined(self, function: Callable[P, R], /) -> DeviceFunction[P, R]:
         return cuda.jit(device=True, inline="always", **compile_kwargs)(function)
 

@@ -74,7 +74,7 @@ class KrylovSolver(CUDAFactory[KrylovSettings, LinearFunctions]):
         fma, select, splat, absolute = target.fma, target.select, target.splat, target.absolute
         open_memory, iterate = self._open(), self._iterate()
 
-        @target.device
+        @target.apart
         def factor(
             t: Real,
             y: Vector,
@@ -101,7 +101,7 @@ class KrylovSolver(CUDAFactory[KrylovSettings, LinearFunctions]):
                     k.inverse[i] = splat(one)
             return splat(ok)
 
-        @target.device
+        @target.apart
         def solve(b: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> StatusBits:
             return select(iterate(b, weights, open_memory(shared, persistent)), splat(ok), splat(failed))
 
