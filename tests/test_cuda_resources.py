@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numba import cuda, types
 
+from benchmarks.floors.systems import lorenz96
 from cubie import ODESystem, create_ode_system
 from cubie._types import FLOAT_PRECISIONS, GlobalReals, PersistentBank, Placement, Pool, SharedBank
 from cubie.batchsolving.batch_solver_kernel import BatchSolverKernel
@@ -107,8 +108,10 @@ def test_each_placement_touches_only_its_memory_space(
 @pytest.mark.parametrize(
     ("method", "controller", "precision", "every_output", "budget"),
     [
-        ("classical-rk4", "fixed", "float32", False, 64),
+        ("classical-rk4", "fixed", "float32", False, 48),
         ("tsit5", "fixed", "float32", False, 64),
+        ("tsit5", "pi", "float32", False, 48),
+        ("tsit5", "pi", "float64", False, 80),
         ("tsit5", "pi", "float32", True, 96),
         ("tsit5", "pi", "float64", True, 136),
     ],
@@ -124,6 +127,15 @@ def test_lorenz_kernels_stay_in_registers(
     taken = resources(ptx, capability)
     assert (taken.stack_bytes, taken.spill_bytes) == (0, 0)
     assert taken.registers <= budget
+
+
+def test_a_system_of_twenty_states_stays_in_registers(capability: Capability) -> None:
+    """All vectors of a step are straight-line code: no array is left to be kept in memory."""
+    ptx = batch_kernel_ptx(batch_kernel(lorenz96(20), "tsit5", "pi", "float32", every_output=False), capability)
+    assert depot_bytes(ptx) == 0
+    taken = resources(ptx, capability)
+    assert (taken.stack_bytes, taken.spill_bytes) == (0, 0)
+    assert taken.registers <= 168  # three blocks of 128 threads
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])

@@ -7,10 +7,10 @@ from typing import Final, Protocol
 
 from cubie.targets.thread_pool import n_threads, run_on_threads
 
-LARGE: Final = 1 << 18
-"""As many elements are worth several threads."""
-PART: Final = 1 << 17
-"""Elements that stay in a core's cache from one pass to the next."""
+LARGE: Final = 1 << 21
+"""More elements are worth the half millisecond that it takes to set threads to work."""
+PART: Final = 1 << 18
+"""Elements of a part."""
 MOST_THREADS: Final = 8
 """More of them wait for the memory."""
 
@@ -22,7 +22,7 @@ class PartFn(Protocol):
 
 
 def holds_everywhere(check: PartFn, size: int) -> bool:
-    """Tell whether `check` holds for all of `size` elements, part by part; after one that fails, some may be left out."""
+    """Tell whether `check` holds for all of `size` elements, part by part; after a failure some may be left out."""
     if size <= LARGE:
         return check(0, size)
     starts: SimpleQueue[int] = SimpleQueue()

@@ -20,8 +20,8 @@ SMALL_BYTES: Final = 1 << 16
 PINNED_BYTES: Final = 1 << 32
 """Pinned memory is taken from the whole machine: no single result takes more, and free blocks don't add up to more."""
 ALIGNMENT: Final = 256
-LEAST_PIECE: Final = 1 << 17
-PIECES: Final = 4
+LEAST_PIECE: Final = 1 << 18
+PIECES: Final = 2
 """A chunk of so many runs for each is cut into pieces, whose results travel while the next one is integrated."""
 ELEMENTS: Final[dict[Any, tuple[Any, Any]]] = {
     np.float32: (types.float32, ctypes.c_float),

@@ -241,3 +241,24 @@ def test_a_static_loop_is_no_promise_about_the_function_it_came_from() -> None:
     before = ast.dump(ast.parse(inspect.getsource(body).strip()))
     unrolled(body)
     assert ast.dump(ast.parse(inspect.getsource(body).strip())) == before
+
+
+def test_long_loops_over_a_known_range_are_cut_where_that_is_asked_for() -> None:
+    n, weight = 70, 2.0
+
+    def total(values: list[float], few: int) -> float:
+        answer = 0.0
+        for i in range(n):
+            answer += weight * values[i]
+        for i in range(few):
+            answer -= values[i]
+        return answer
+
+    values = [float(i * i) for i in range(n)]
+    cut = unrolled(total, 32)
+    assert cut is not total
+    assert cut(values, 5) == unrolled(total)(values, 5) == total(values, 5)
+    assert unrolled(total) is total
+    assert unrolled(total, 70) is total
+    ranges = [instruction.argval for instruction in dis.get_instructions(cut) if instruction.opname == "FOR_ITER"]
+    assert len(ranges) == 4
