@@ -107,6 +107,7 @@ class DeviceLauncher:
         self._inputs: Final = Arena()
         self._lanes: Final = (Lane(), Lane())
         self._small: Final[NDArray[np.uint8]] = cuda.pinned_array(SMALL_BYTES, np.uint8)
+        self._sent: list[Any] = []
 
     @property
     def kept_bytes(self) -> int:
@@ -123,6 +124,9 @@ class DeviceLauncher:
         progress: Callable[[int], None] | None,
     ) -> float:
         """Integrate all runs; return the seconds that kernels took."""
+        if self._sent:  # an interrupted launch may still read them
+            for lane in self._lanes:
+                lane.stream.synchronize()
         sent, seconds, pieces = self._send(inputs), 0.0, pieces_of(chunks)
         if len(pieces) > 1:
             self._lanes[0].done.record(self._lanes[0].stream)
@@ -134,6 +138,7 @@ class DeviceLauncher:
             self._start(lane, sent, outputs, piece, block, shared_bytes)
         for number in range(max(0, len(pieces) - 2), len(pieces)):
             seconds += self._finish(self._lanes[number % 2], outputs, pieces[number], progress)
+        self._sent = []
         return seconds
 
     def _send(self, inputs: Sequence[NDArray[Any] | int | float]) -> list[Any]:
