@@ -63,12 +63,6 @@ SIMULATED: Final = bool(config.ENABLE_CUDASIM)
 LONGEST_LOOP: Final = 32
 """Rounds of a loop that the compiler writes out by itself: longer ones are cut, so that vectors stay in registers."""
 compile_kwargs: Final[dict[str, Any]] = {} if SIMULATED else {"forceinline": True}
-NUMBA_TYPES: Final[dict[Any, Any]] = {
-    np.float32: types.float32,
-    np.float64: types.float64,
-    np.int32: types.int32,
-    np.int64: types.int64,
-}
 
 
 def _device(function: Callable[P, R]) -> DeviceFunction[P, R]:
@@ -276,7 +270,7 @@ class CudaTarget(Target):
             from cubie.targets import cuda_cache
 
             with cuda.gpus[self.device_id]:
-                cuda_cache.keep(key, compiled, layout, NUMBA_TYPES)
+                cuda_cache.keep(key, compiled, layout)
         kernel = CudaKernel(layout, compiled, self.device_id, simulated=SIMULATED)
         kernel.compile_seconds = time.perf_counter() - begin
         return kernel
@@ -301,7 +295,7 @@ class CudaTarget(Target):
 
         try:
             with cuda.gpus[self.device_id]:
-                loaded = cuda_cache.kept(key, layout, NUMBA_TYPES, architecture)
+                loaded = cuda_cache.kept(key, layout, architecture)
                 for kernel in loaded.overloads.values() if loaded else ():
                     kernel.bind()
         except Exception as error:  # whatever the driver says of machine code that it can't load

@@ -15,6 +15,7 @@ from numba.cuda.typing import signature
 
 from cubie.targets import cache
 from cubie.targets.base import KernelLayout
+from cubie.targets.cuda_device import signature as argument_types
 
 BUILDERS: Final = (
     "numba",
@@ -37,13 +38,13 @@ def capability(device_id: int) -> tuple[int, int] | None:
     return major, minor
 
 
-def keep(name: str, dispatcher: Any, layout: KernelLayout, element: dict[Any, Any]) -> None:
+def keep(name: str, dispatcher: Any, layout: KernelLayout) -> None:
     """Compile a kernel for the current GPU, and keep it under a name."""
-    compiled = dispatcher.compile(_types(layout, element))
+    compiled = dispatcher.compile(argument_types(layout.arguments))
     cache.store(name, compiled.entry_name.encode() + b"\n" + compiled.library.get_cubin().code)
 
 
-def kept(name: str, layout: KernelLayout, element: dict[Any, Any], architecture: tuple[int, int]) -> Any:
+def kept(name: str, layout: KernelLayout, architecture: tuple[int, int]) -> Any:
     """Return what launches the kernel that was kept under a name, if there is one: it will never compile."""
     entry = cache.load(name)
     if entry is None:
@@ -64,7 +65,7 @@ def kept(name: str, layout: KernelLayout, element: dict[Any, Any], architecture:
         use_cooperative=False,
         lto=False,
     )
-    arguments = _types(layout, element)
+    arguments = argument_types(layout.arguments)
     kernel = _Kernel._rebuild(
         cooperative=False,
         name=entry_name.decode(),
@@ -82,14 +83,3 @@ def kept(name: str, layout: KernelLayout, element: dict[Any, Any], architecture:
     dispatcher.add_overload(kernel, arguments)
     dispatcher.disable_compile()
     return dispatcher
-
-
-def _types(layout: KernelLayout, element: dict[Any, Any]) -> tuple[Any, ...]:
-    """Return the types of a kernel's arguments, as launches give them."""
-    return (
-        *[types.int64] * 4,
-        *(
-            types.Array(element[argument.precision], 1, "C") if argument.is_array else element[argument.precision]
-            for argument in layout.arguments
-        ),
-    )

@@ -13,7 +13,7 @@ from cubie.targets import cache
 from cubie.targets.base import Argument, KernelLayout
 from tests.batches import assert_same_bits
 from tests.conftest import IN_SIMULATOR
-from tests.ptx import ELEMENTS, compile_ptx
+from tests.ptx import compile_ptx
 
 DECAY: Final = create_ode_system("dx = -k*x", states={"x": 1.0}, parameters={"k": 1.0})
 NAME: Final = "fedcba9876543210" * 4
@@ -49,9 +49,9 @@ def test_a_kept_kernel_takes_what_its_layout_says_and_never_compiles() -> None:
     array = types.Array(types.float64, 1, "C")
     ptx = compile_ptx(doubled, types.void(*[types.int64] * 4, types.float64, array), (9, 0))
     linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=LinkerOptions(arch="sm_90"))
-    assert cuda_cache.kept(NAME, LAYOUT, dict(ELEMENTS), (9, 0)) is None
+    assert cuda_cache.kept(NAME, LAYOUT, (9, 0)) is None
     cache.store(NAME, b"doubled\n" + linker.link("cubin").code)
-    launcher = cuda_cache.kept(NAME, LAYOUT, dict(ELEMENTS), (9, 0))
+    launcher = cuda_cache.kept(NAME, LAYOUT, (9, 0))
     assert launcher.signatures == [(*[types.int64] * 4, types.float64, array)]
     with pytest.raises(RuntimeError, match="Compilation disabled"):
         launcher.compile((types.int64,) * 6)
