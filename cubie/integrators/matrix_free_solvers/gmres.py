@@ -49,7 +49,7 @@ def make_gmres(
             right[i] = b[i]
             k.residual[i] = b[i]
             b[i] = splat(zero)
-        active = negate(arrived(k.residual, weights, k))
+        active = negate(arrived(k.residual, weights))
         for _ in range(max_restarts):
             if any_run(active):
                 orthogonalise(b, active, k)
@@ -57,7 +57,7 @@ def make_gmres(
                 operate(b, k.image, k)
                 for i in range(n):
                     k.residual[i] = right[i] - k.image[i]
-                active = active & negate(arrived(k.residual, weights, k))
+                active = active & negate(arrived(k.residual, weights))
         return negate(active)
 
     return iterate

@@ -19,7 +19,8 @@ class KrylovSettings:
 
     Parameters
     ----------
-    share : the part of the allowed error that the iteration may leave.
+    share : the part of the allowed error that the iteration may leave; stages of Rosenbrock methods weigh each other's
+        errors by up to a hundred.
     max_iterations : products with the matrix (two an iteration of BiCGSTAB) after which a step has failed.
     """
 
@@ -27,7 +28,7 @@ class KrylovSettings:
     precision: FloatPrecision
     kind: KrylovKind = "bicgstab"
     preconditioner: Preconditioner = "jacobi"
-    share: float = 0.01
+    share: float = 0.001
     max_iterations: int = 100
 
     def __post_init__(self) -> None:

@@ -27,8 +27,8 @@ def solved(target: CpuTarget | ReferenceTarget, **options: object) -> Solution:
     given: SolveOptions = {
         "y0": PROBLEM.initial_values()[:3].T,
         "parameters": PROBLEM.parameter_values()[:3].T,
-        "rtol": 1e-4,
-        "atol": 1e-6,
+        "rtol": 1e-3,
+        "atol": 1e-5,
     }
     given.update(options)  # type: ignore[typeddict-item]  # each test gives options of the solver
     return solve_on(target, PROBLEM.system(), (0.0, END), **given)
@@ -51,12 +51,12 @@ def test_every_linear_solver_changes_a_solution_by_no_more_than_its_own_error(
     solution = solved(ReferenceTarget(width=2, poison=True), method=method, linear_solver=linear_solver)
     assert solution.all_succeeded
     assert solution.n_steps == pytest.approx(direct.n_steps, abs=2)
-    assert np.abs((solution.y[-1] - direct.y[-1]) / (1e-4 * np.abs(direct.y[-1]) + 1e-6)).max() < 1.0
+    assert np.abs((solution.y[-1] - direct.y[-1]) / (1e-3 * np.abs(direct.y[-1]) + 1e-5)).max() < 1.0
 
 
 def test_the_cpu_compiles_an_iterative_solver() -> None:
     options: SolverOptions = {"method": "rodas4p", "linear_solver": "bicgstab", "preconditioner": "neumann"}
-    assert solved(CpuTarget(width=2), **options).y == pytest.approx(eliminated("rodas4p").y, rel=1e-4)
+    assert solved(CpuTarget(width=2), **options).y == pytest.approx(eliminated("rodas4p").y, rel=1e-3)
 
 
 def test_no_placement_changes_a_bit() -> None:
