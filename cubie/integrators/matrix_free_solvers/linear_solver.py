@@ -48,8 +48,6 @@ class LinearSettings:
 class DirectSolver(CUDAFactory[LinearSettings, FunctionT_co]):
     """What real and complex systems have in common: the Jacobian, and factors that live from step to step."""
 
-    is_complex: bool
-
     def __init__(self, settings: LinearSettings, *, target: Target) -> None:
         super().__init__(settings, target=target)
         system = SystemSettings(system=settings.system, precision=settings.precision)
