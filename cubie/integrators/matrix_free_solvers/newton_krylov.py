@@ -21,6 +21,7 @@ from cubie.cuda_factory import CUDAFactory, Recording, buffer
 from cubie.integrators.algorithms.base_algorithm_step import ResetStepFn
 from cubie.integrators.matrix_free_solvers.convergence import (
     MAX_ITERATIONS,
+    SHARE,
     IterationSettings,
     WeighFn,
     make_convergence,
@@ -37,7 +38,7 @@ class NewtonSettings:
 
     n_states: int
     precision: FloatPrecision
-    share: float = 0.02
+    share: float = SHARE
     max_iterations: int = MAX_ITERATIONS
     gives_up: bool = True
 
