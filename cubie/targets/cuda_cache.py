@@ -27,6 +27,8 @@ BUILDERS: Final = (
     "nvidia-nvjitlink",
 )
 """The packages that make machine code."""
+ACCELERATED: Final = (9, 0)
+"""From here on numba-cuda compiles for the one architecture, and looks machine code up as ``(9, 0, "a")``."""
 
 
 def capability(device_id: int) -> tuple[int, int] | None:
@@ -50,14 +52,15 @@ def kept(name: str, layout: KernelLayout, architecture: tuple[int, int]) -> Any:
     if entry is None:
         return None
     entry_name, _, image = entry.partition(b"\n")
+    looked_up = (*architecture, "a" if architecture >= ACCELERATED else "")
     library = CUDACodeLibrary._rebuild(
         codegen=cuda_target.target_context.codegen(),
         name=layout.name,
         entry_name=entry_name.decode(),
         llvm_strs=[],
         ptx_cache={},
-        cubin_cache={architecture: ObjectCode.from_cubin(image)},
-        linkerinfo_cache={architecture: ""},
+        cubin_cache={looked_up: ObjectCode.from_cubin(image)},
+        linkerinfo_cache={looked_up: ""},
         max_registers=None,
         nvvm_options={},
         needs_cudadevrt=False,

@@ -1,6 +1,7 @@
 """Kernels of a GPU that are kept between processes."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final
 
 import numpy as np
@@ -43,15 +44,20 @@ LAYOUT: Final = KernelLayout(
 
 
 @pytest.mark.skipif(IN_SIMULATOR, reason="the simulator has no machine code")
-def test_a_kept_kernel_takes_what_its_layout_says_and_never_compiles() -> None:
+def test_a_kept_kernel_takes_what_its_layout_says_and_never_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
     from cubie.targets import cuda_cache
 
     array = types.Array(types.float64, 1, "C")
     ptx = compile_ptx(doubled, types.void(*[types.int64] * 4, types.float64, array), (9, 0))
     linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=LinkerOptions(arch="sm_90"))
     assert cuda_cache.kept(NAME, LAYOUT, (9, 0)) is None
-    cache.store(NAME, b"doubled\n" + linker.link("cubin").code)
+    code = linker.link("cubin").code
+    cache.store(NAME, b"doubled\n" + code)
     launcher = cuda_cache.kept(NAME, LAYOUT, (9, 0))
+    gpu = SimpleNamespace(device=SimpleNamespace(compute_capability=(9, 0)))
+    monkeypatch.setattr("numba.cuda.codegen.devices.get_context", lambda: gpu)
+    (kernel,) = launcher.overloads.values()
+    assert kernel._codelibrary.get_cubin().code == code
     assert launcher.signatures == [(*[types.int64] * 4, types.float64, array)]
     with pytest.raises(RuntimeError, match="Compilation disabled"):
         launcher.compile((types.int64,) * 6)
