@@ -38,7 +38,8 @@ def unrolled(function: Callable[P, R], longest: int | None = None) -> Callable[P
     With `longest`, other loops over a range known at build time are cut into loops of at most so many rounds, which a
     compiler still writes out by itself, where it would keep one long loop, and the arrays in it in memory.
     """
-    if not isinstance(function, FunctionType) or not {"static", "range"} & set(_names(function)):
+    wanted = {"static"} if longest is None else {"static", "range"}
+    if not isinstance(function, FunctionType) or wanted.isdisjoint(_names(function)):
         return function
     definition = _source(function)
     evaluator = _Evaluator(function, longest)
