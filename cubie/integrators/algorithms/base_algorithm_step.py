@@ -1,6 +1,5 @@
 """What every integration method offers to the loop: one step, and the state between its ends."""
 
-from abc import abstractmethod
 from typing import NamedTuple, Protocol
 
 from cubie._types import Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
@@ -155,28 +154,3 @@ class StepFactory(Protocol):
 
 class AlgorithmStep(CUDAFactory[SettingsT, StepFunctions]):
     """A factory of the device functions of one integration method."""
-
-    @property
-    @abstractmethod
-    def order(self) -> int:
-        """The order of the method."""
-
-    @property
-    @abstractmethod
-    def error_order(self) -> int | None:
-        """The p of an error estimate that shrinks as ``dt**(p + 1)``; None without an estimate."""
-
-    @property
-    @abstractmethod
-    def n_errors(self) -> int:
-        """How many error vectors a step writes: 0, 1, or 2 for a two-fold estimate."""
-
-    @property
-    @abstractmethod
-    def n_stages(self) -> int:
-        """Evaluations of the right-hand side per attempted step."""
-
-    @property
-    def weighs_errors(self) -> bool:
-        """The step wants to know what error the tolerances allow."""
-        return False

@@ -116,26 +116,6 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
         n_stages = settings.tableau.n_stages
         return (Recording(name="increments", n_rows=n_stages, size=settings.n_states, precision=settings.precision),)
 
-    @property
-    @override
-    def order(self) -> int:
-        return self.settings.tableau.order
-
-    @property
-    @override
-    def error_order(self) -> int | None:
-        return self.settings.tableau.error_order
-
-    @property
-    @override
-    def n_errors(self) -> int:
-        return self.settings.n_errors
-
-    @property
-    @override
-    def n_stages(self) -> int:
-        return self.settings.tableau.n_stages - self.settings.first
-
     @override
     def build(self) -> StepFunctions:
         dense = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)

@@ -105,26 +105,6 @@ class ExplicitRungeKutta(ExplicitStep[ErkSettings]):
         names = ("stage_states", "stage_rates")
         return tuple(Recording(name=name, n_rows=n_rows, size=n, precision=precision) for name in names)
 
-    @property
-    @override
-    def order(self) -> int:
-        return self.settings.tableau.order
-
-    @property
-    @override
-    def error_order(self) -> int | None:
-        return self.settings.tableau.error_order
-
-    @property
-    @override
-    def n_errors(self) -> int:
-        return self.settings.n_errors
-
-    @property
-    @override
-    def n_stages(self) -> int:
-        return self.settings.end
-
     @override
     def build(self) -> StepFunctions:
         stage_rate = self._stage_rate()

@@ -118,26 +118,6 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
             for name in ("increments", "missing", "corrections")
         )
 
-    @property
-    @override
-    def order(self) -> int:
-        return self.settings.tableau.order
-
-    @property
-    @override
-    def error_order(self) -> int | None:
-        return self.settings.error_order
-
-    @property
-    @override
-    def n_errors(self) -> int:
-        return self.settings.n_errors
-
-    @property
-    @override
-    def n_stages(self) -> int:
-        return self.settings.tableau.n_stages
-
     @override
     def build(self) -> StepFunctions:
         dense = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)

@@ -140,32 +140,6 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
         names = ("stage_states", "solutions")
         return tuple(Recording(name=name, n_rows=n_rows, size=n, precision=precision) for name in names)
 
-    @property
-    @override
-    def order(self) -> int:
-        return self.settings.tableau.order
-
-    @property
-    @override
-    def error_order(self) -> int | None:
-        return self.settings.tableau.error_order
-
-    @property
-    @override
-    def n_errors(self) -> int:
-        return self.settings.n_errors
-
-    @property
-    @override
-    def weighs_errors(self) -> bool:
-        return self.settings.weighs_errors
-
-    @property
-    @override
-    def n_stages(self) -> int:
-        tableau, stages = self.settings.tableau, RosenbrockStages(self.settings.tableau, self.settings.precision)
-        return sum(stages.is_evaluated[: tableau.n_stages]) + (not tableau.evaluates_y_next)
-
     @override
     def build(self) -> StepFunctions:
         rows = RosenbrockStages(self.settings.tableau, self.settings.precision)

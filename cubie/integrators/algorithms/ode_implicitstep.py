@@ -1,6 +1,4 @@
-"""What implicit methods have in common: they iterate, and so go by the error that the tolerances allow."""
-
-from typing_extensions import override
+"""What implicit methods have in common: they solve equations of the right-hand side."""
 
 from cubie.cuda_factory import SettingsT
 from cubie.integrators.algorithms.base_algorithm_step import AlgorithmStep
@@ -13,8 +11,3 @@ class ImplicitStep(AlgorithmStep[SettingsT]):
     def __init__(self, settings: SettingsT, rate: RateFunction) -> None:
         super().__init__(settings, target=rate.target)
         self.rate = self.adopt("rate", rate)
-
-    @property
-    @override
-    def weighs_errors(self) -> bool:
-        return True

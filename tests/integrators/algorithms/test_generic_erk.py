@@ -78,7 +78,7 @@ def make_step(tableau: ButcherTableau, *, precision: FloatPrecision = np.float64
         functions = factory.device_function
     y, rate = rows([X, Y], precision), rows(RATE, precision)
     y_next, rate_next = scratch(2, 2, precision), scratch(2, 2, precision)
-    error = scratch(2 * factory.n_errors, 2, precision)
+    error = scratch(2 * settings.n_errors, 2, precision)
     persistent = scratch(factory.persistent_local_buffer_size, 2, precision)
     answer = functions.step(
         reals(T, T, precision=precision), reals(*DT, precision=precision), y, rate, rows([K], precision),
@@ -225,7 +225,7 @@ def test_settings_can_be_replaced_by_name() -> None:
     rate = RateFunction(SystemSettings(system=SYSTEM, precision=np.float64), target=target)
     factory = ExplicitRungeKutta(ErkSettings(tableau=OPEN, n_states=2, precision=np.float64), rate)
     before = factory.device_function
-    assert (factory.order, factory.error_order, factory.n_errors, factory.n_stages) == (1, 1, 1, 3)
+    assert (factory.settings.n_errors, factory.settings.end) == (1, 3)
     factory.update(tableau=CLOSED, estimates_error=False)
     assert factory.device_function is not before
-    assert (factory.n_errors, factory.n_stages, factory.persistent_local_buffer_size) == (0, 2, 0)
+    assert (factory.settings.n_errors, factory.settings.end, factory.persistent_local_buffer_size) == (0, 2, 0)

@@ -37,13 +37,20 @@ class Probed(Protocol):
     def child_allocators(self, name: str) -> tuple[AllocateSharedFn, AllocatePersistentFn]: ...
 
 
+class CountsErrors(Protocol):
+    """Settings of a method's factory."""
+
+    @property
+    def n_errors(self) -> int: ...
+
+
 class ProbedStep(Protocol):
     """A method's factory, as a probe takes it."""
 
     @property
     def device_function(self) -> StepFunctions: ...
     @property
-    def n_errors(self) -> int: ...
+    def settings(self) -> CountsErrors: ...
     @property
     def shared_buffer_size(self) -> int: ...
     @property
@@ -84,7 +91,7 @@ def one_step(factory: ProbedStep, allowed: float = 1e-12) -> RecordedStep:
     functions, n = factory.device_function, len(Z)
     start = np.array([rate(T, Z[:, run]) for run in range(WIDTH)]).T
     y_next, rate_next, empty = scratch(n, WIDTH), scratch(n, WIDTH), scratch(0, WIDTH)
-    error = rows(np.full((max(factory.n_errors, 1) * n, WIDTH), allowed).tolist())
+    error = rows(np.full((max(factory.settings.n_errors, 1) * n, WIDTH), allowed).tolist())
     shared = scratch(factory.shared_buffer_size, WIDTH)
     persistent = scratch(factory.persistent_local_buffer_size, WIDTH)
     if functions.reset is not None:
