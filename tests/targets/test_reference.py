@@ -109,7 +109,9 @@ def test_a_buffer_of_no_size_can_be_handed_out() -> None:
     allocate = ReferenceTarget(width=3).allocator(
         Placement(pool="local", start=0, size=0, precision=np.float64, kept=False)
     )
-    allocate(scratch(0, 3), scratch(0, 3))
+    handed = allocate(scratch(0, 3), scratch(0, 3))
+    assert isinstance(handed, ReferenceBank)
+    assert handed.rows.shape[1] == 3
 
 
 def test_a_batch_of_another_size_than_the_width_is_solved_whole() -> None:
