@@ -1,5 +1,6 @@
 """A system's right-hand side and observables as device functions."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import final
 
@@ -7,9 +8,10 @@ from typing_extensions import override
 
 from cubie._types import FloatPrecision, RateFn
 from cubie.buffer_registry import BufferEntry
-from cubie.cuda_factory import CUDAFactory
+from cubie.cuda_factory import CUDAFactory, FunctionT_co
 from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.sources import observables_source, rate_source
+from cubie.odesystems.symbolic.emit import DeviceSource
 from cubie.targets.base import Target
 
 
@@ -22,7 +24,7 @@ class SystemSettings:
     precision: FloatPrecision
 
 
-class SystemFunction(CUDAFactory[SystemSettings, RateFn]):
+class SystemFunction(CUDAFactory[SystemSettings, FunctionT_co]):
     """A device function generated from a system; its temporaries are local variables, so it needs no buffer."""
 
     def __init__(self, settings: SystemSettings, *, target: Target) -> None:
@@ -34,22 +36,26 @@ class SystemFunction(CUDAFactory[SystemSettings, RateFn]):
         """None."""
         return ()
 
+    @staticmethod
+    @abstractmethod
+    def source(system: ODESystem, precision: FloatPrecision) -> DeviceSource:
+        """Write the text of the function."""
+
+    @override
+    def build(self) -> FunctionT_co:
+        source = self.source(self.settings.system, self.settings.precision)
+        return self.target.from_source(source.name, source.text, source.constants, self.settings.precision)
+
 
 @final
-class RateFunction(SystemFunction):
+class RateFunction(SystemFunction[RateFn]):
     """The right-hand side f(t, y)."""
 
-    @override
-    def build(self) -> RateFn:
-        source = rate_source(self.settings.system, self.settings.precision)
-        return self.target.from_source(source.name, source.text, source.constants, self.settings.precision)
+    source = staticmethod(rate_source)
 
 
 @final
-class ObservablesFunction(SystemFunction):
+class ObservablesFunction(SystemFunction[RateFn]):
     """The observables at (t, y)."""
 
-    @override
-    def build(self) -> RateFn:
-        source = observables_source(self.settings.system, self.settings.precision)
-        return self.target.from_source(source.name, source.text, source.constants, self.settings.precision)
+    source = staticmethod(observables_source)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numba import types
 
-from cubie._types import FloatPrecision, GlobalReals, Real, Vector
+from cubie._types import FloatPrecision, GlobalReals, RateFn, Real, Vector
 from cubie.odesystems import create_ode_system
 from cubie.odesystems.rate_function import ObservablesFunction, RateFunction, SystemFunction, SystemSettings
 from cubie.odesystems.symbolic.functions import FUNCTIONS
@@ -36,13 +36,13 @@ EVERYTHING: Final = create_ode_system(
 POINT: Final = [0.3, 1.7, 0.9, 0.1, 0.2]
 
 
-def expected_of(kind: type[SystemFunction], precision: FloatPrecision) -> Values:
+def expected_of(kind: type[SystemFunction[RateFn]], precision: FloatPrecision) -> Values:
     """Return what plain NumPy makes of the same source."""
     evaluate = rates if kind is RateFunction else observables
     return evaluate(EVERYTHING, POINT, [2.0], t=1.5, precision=precision)
 
 
-def built(kind: type[SystemFunction], target: Target, precision: FloatPrecision) -> object:
+def built(kind: type[SystemFunction[RateFn]], target: Target, precision: FloatPrecision) -> object:
     return kind(SystemSettings(system=EVERYTHING, precision=precision), target=target).device_function
 
 
@@ -53,7 +53,7 @@ KINDS: Final = (RateFunction, ObservablesFunction)
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_reference_target_runs_every_function_of_models(
-    kind: type[SystemFunction], precision: FloatPrecision, width: int
+    kind: type[SystemFunction[RateFn]], precision: FloatPrecision, width: int
 ) -> None:
     expected = expected_of(kind, precision)
     function = built(kind, ReferenceTarget(width=width), precision)
@@ -76,7 +76,7 @@ class RateArguments(NamedTuple):
     out: GlobalReals
 
 
-def evaluated_on_the_cpu(kind: type[SystemFunction], precision: FloatPrecision, size: int) -> Values:
+def evaluated_on_the_cpu(kind: type[SystemFunction[RateFn]], precision: FloatPrecision, size: int) -> Values:
     """Return what the compiled function stores, in a kernel around it alone."""
     target, t = CpuTarget(), precision(1.5)
     evaluate = kind(SystemSettings(system=EVERYTHING, precision=precision), target=target).device_function
@@ -113,7 +113,7 @@ def test_the_cpu_compiles_every_function_of_models(precision: FloatPrecision) ->
 
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
 @pytest.mark.parametrize("kind", KINDS)
-def test_cuda_compiles_every_function_of_models(kind: type[SystemFunction], precision: FloatPrecision) -> None:
+def test_cuda_compiles_every_function_of_models(kind: type[SystemFunction[RateFn]], precision: FloatPrecision) -> None:
     """In float32 nothing is done in float64, but for the range reduction inside libdevice's sine and cosine."""
     rate = kind(SystemSettings(system=EVERYTHING, precision=precision), target=CudaTarget()).device_function
 
