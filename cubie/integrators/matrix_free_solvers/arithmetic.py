@@ -36,6 +36,11 @@ def difference(g: GraphBuilder, a: Number | None, b: Number) -> Number:
     return tuple(apply(g, "add", left, negated(g, right)) for left, right in zip(a, b, strict=True))
 
 
+def chosen(g: GraphBuilder, mask: NodeId, a: Number, b: Number) -> Number:
+    """Return a where the mask holds, else b, part by part."""
+    return tuple(apply(g, "select", mask, left, right) for left, right in zip(a, b, strict=True))
+
+
 @final
 class RealArithmetic:
     """Numbers of one part; the scale is the symbol "scale"."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from cubie.integrators.matrix_free_solvers.elimination import Elimination, eliminate
 from cubie.integrators.matrix_free_solvers.pivot_order import sampled_order
+from cubie.integrators.matrix_free_solvers.pivoting import MOST_EXCHANGED
 from cubie.integrators.matrix_free_solvers.sampling import sampled_jacobians
 from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.symbolic.differentiate import SparseMatrix
@@ -41,4 +42,5 @@ def constraint_elimination(system: ODESystem, *, loss: float) -> Elimination:
     values = {(e.row, e.column): np.array([sample[e.row, e.column] for sample in samples]) for e in entries}
     ones = {place: np.ones(len(samples)) for place in identity}
     order = sampled_order({**values, **ones}, system.n_states)
-    return eliminate(SparseMatrix(entries, system.jacobian.values), identity, system.n_states, order, loss=loss)
+    jacobian, exchanges = SparseMatrix(entries, system.jacobian.values), len(rows) <= MOST_EXCHANGED
+    return eliminate(jacobian, identity, system.n_states, order, loss=loss, exchanges=exchanges)

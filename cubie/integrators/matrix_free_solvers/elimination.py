@@ -1,28 +1,28 @@
 """Gauss' elimination of ``M - scale*J`` as straight-line code, in an order that is fixed when it is generated.
 
 Every entry of the factors is a node of one table: numbers fold, zeros vanish, equal entries are one, and fill-in is
-known before anything runs. A pivot whose digits have cancelled is told by its own terms, and makes the step a failure.
+known before anything runs. Where rows are exchanged, each run takes the pivot's row or another one by `select`, and the
+right side likewise. A pivot whose digits have cancelled is told by its own terms, and makes the step a failure.
 
 References
 ----------
-Golub & Van Loan (2013), Matrix Computations, Sec. 3.2 and 3.4.
+Golub & Van Loan (2013), Matrix Computations, Sec. 3.2 and 3.4; Duff, Erisman & Reid (2017), Direct Methods for Sparse
+Matrices, Sec. 5.2 (threshold pivoting).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias, final
-
-import numpy as np
-import numpy.typing as npt
+from typing import Final, NamedTuple, TypeAlias, final
 
 from cubie.integrators.matrix_free_solvers.arithmetic import (
     Arithmetic,
     ComplexArithmetic,
     Number,
     RealArithmetic,
+    chosen,
     size,
 )
-from cubie.integrators.matrix_free_solvers.pivot_order import Place, diagonal_order, sampled_order
+from cubie.integrators.matrix_free_solvers.pivot_order import Place
 from cubie.odesystems.symbolic.differentiate import SparseMatrix
 from cubie.odesystems.symbolic.graph import GraphBuilder, NodeId, SymbolKind
 from cubie.odesystems.symbolic.graph import Number as Literal
@@ -30,8 +30,9 @@ from cubie.odesystems.symbolic.passes import Expressions, contract
 from cubie.odesystems.symbolic.rules import apply, number, without_sign
 
 Mass: TypeAlias = Mapping[Place, float]
-Matrix: TypeAlias = npt.NDArray[np.float64]
 PARTS: Final[tuple[SymbolKind, SymbolKind]] = ("vector", "imaginary")
+THRESHOLD: Final = 0.1
+"""A pivot that is smaller than this part of another row's entry gives way to it, where rows are exchanged."""
 
 
 @final
@@ -44,13 +45,13 @@ class Elimination:
     factor : values to keep, then the condition that no pivot has lost its digits.
     solve : the solution, in the order of `places`, from what was kept and the right side.
     places : of each root of `solve` the part, 0 or 1 for real or imaginary, and the position in it.
-    is_diagonal : every pivot stands on the diagonal, so that the solution may overwrite the right side one by one.
+    is_in_place : every pivot stands on the diagonal, so that the solution may overwrite the right side one by one.
     """
 
     factor: Expressions
     solve: Expressions
     places: tuple[tuple[int, int], ...]
-    is_diagonal: bool
+    is_in_place: bool
 
     @property
     def n_kept(self) -> int:
@@ -63,16 +64,41 @@ class Elimination:
         return len(self.factor.nodes) + len(self.solve.nodes)
 
 
+class Pivot(NamedTuple):
+    """What the factors say of one pivot.
+
+    Parameters
+    ----------
+    exchanges : other rows in turn, each with a number above 0 where it has changed places with the pivot's.
+    below : the multiple of the pivot's row that each other row loses.
+    beside : the rest of its row.
+    """
+
+    place: Place
+    exchanges: list[tuple[int, NodeId]]
+    below: list[tuple[int, Number]]
+    beside: list[tuple[int, Number]]
+    reciprocal: Number
+
+
 def eliminate(
-    jacobian: SparseMatrix, mass: Mass, n: int, order: Sequence[Place], *, loss: float, is_complex: bool = False
+    jacobian: SparseMatrix,
+    mass: Mass,
+    n: int,
+    order: Sequence[Place],
+    *,
+    loss: float,
+    is_complex: bool = False,
+    exchanges: bool = False,
 ) -> Elimination:
     """Generate the elimination in the given order of pivots.
 
     Parameters
     ----------
     loss : the relative size at which what is left of a pivot's terms counts as nothing.
+    exchanges : the order is that of columns alone, and each run takes rows by their size.
     """
-    return _Eliminator(jacobian, mass, n, order, loss, is_complex).generated()
+    return _Eliminator(jacobian, mass, n, order, loss, is_complex, exchanges).generated()
 
 
 @final
@@ -85,13 +111,17 @@ class _Eliminator:
         order: Sequence[Place],
         loss: float,
         is_complex: bool,
+        exchanges: bool,
     ) -> None:
         self._g: Final = GraphBuilder()
         self._kind: Final = ComplexArithmetic if is_complex else RealArithmetic
         self._numbers: Final[Arithmetic] = self._kind(self._g)
-        self._n, self._order, self._pivots, self._loss = n, order, frozenset(order), loss
+        self._n, self._order, self._loss, self._exchanges = n, order, loss, exchanges
+        every = {(row, column) for row in range(n) for column in range(n)}
+        self._pivots: Final = frozenset(every if exchanges else order)
+        """The places that may hold a pivot."""
         self._terms: dict[Place, NodeId] = {}
-        """For each pivot the sum of the magnitudes of its terms."""
+        """For each of them the sum of the magnitudes of its terms, where there are several."""
         self._matrix: dict[Place, Number] = self._assembled(jacobian, mass)
         self._kept: dict[NodeId, int] = {}
         self._sound: list[NodeId] = []
@@ -117,28 +147,23 @@ class _Eliminator:
             self._terms[place] = magnitude if known is None else apply(self._g, "add", magnitude, known)
 
     def generated(self) -> Elimination:
-        below: list[list[tuple[int, Number]]] = []
-        beside: list[list[tuple[int, Number]]] = []
-        reciprocals: list[Number] = []
-        for pivot in self._order:
-            lower, upper, reciprocal = self._step(pivot)
-            below.append(lower)
-            beside.append(upper)
-            reciprocals.append(reciprocal)
+        pivots = [self._pivot(place) for place in self._order]
         always = self._g.operation("less", self._g.number(0.0), self._g.number(1.0))
         sound = self._sound[0] if self._sound else always
         for mask in self._sound[1:]:
             sound = apply(self._g, "and", sound, mask)
         factor = contract(Expressions(self._g.nodes, (*self._kept, sound)))
-        solve, places = self._solve(below, beside, reciprocals)
-        is_diagonal = all(row == column for row, column in self._order)
-        return Elimination(factor=factor, solve=solve, places=places, is_diagonal=is_diagonal)
+        solve, places = self._solve(pivots)
+        is_in_place = not self._exchanges and all(row == column for row, column in self._order)
+        return Elimination(factor=factor, solve=solve, places=places, is_in_place=is_in_place)
 
-    def _step(self, pivot: Place) -> tuple[list[tuple[int, Number]], list[tuple[int, Number]], Number]:
-        """Take one pivot's row and column out of the matrix; return multipliers, the row's rest, 1/pivot."""
-        (pivot_row, pivot_column), matrix = pivot, self._matrix
-        value = matrix.pop(pivot)
-        self._check(pivot, value)
+    def _pivot(self, place: Place) -> Pivot:
+        """Take a pivot's row and column out of the matrix."""
+        (pivot_row, pivot_column), matrix = place, self._matrix
+        others = [row for row, column in sorted(matrix) if column == pivot_column and row != pivot_row]
+        exchanges = [(row, self._exchange(place, row)) for row in others] if self._exchanges else []
+        value = matrix.pop(place)
+        self._check(place, value)
         across = [(column, matrix.pop((row, column))) for row, column in sorted(matrix) if row == pivot_row]
         down = [(row, matrix.pop((row, column))) for row, column in sorted(matrix) if column == pivot_column]
         reciprocal = self._numbers.reciprocal(value)
@@ -150,7 +175,24 @@ class _Eliminator:
                 self._update((row, column), multiplier, other)
         for _, kept in (*lower, *across, (0, reciprocal)):
             self._keep(kept)
-        return lower, across, reciprocal
+        return Pivot(place, exchanges, lower, across, reciprocal)
+
+    def _exchange(self, place: Place, row: int) -> NodeId:
+        """Let the pivot's row and another one change places where its entry is small; return 1 there, else 0."""
+        g, matrix, terms, (pivot_row, pivot_column) = self._g, self._matrix, self._terms, place
+        limit = apply(g, "multiply", g.number(THRESHOLD), size(g, matrix[row, pivot_column]))
+        mask = apply(g, "less", size(g, matrix[place]), limit)
+        nothing = tuple(g.number(0.0) for _ in matrix[place])
+        for column in sorted({column for other, column in matrix if other in (pivot_row, row)}):
+            ours, theirs = (pivot_row, column), (row, column)
+            a, b = matrix.get(ours, nothing), matrix.get(theirs, nothing)
+            matrix[ours], matrix[theirs] = chosen(g, mask, b, a), chosen(g, mask, a, b)
+            if ours in terms or theirs in terms:
+                of_a, of_b = terms.get(ours, size(g, a)), terms.get(theirs, size(g, b))
+                terms[ours], terms[theirs] = apply(g, "select", mask, of_b, of_a), apply(g, "select", mask, of_a, of_b)
+        swapped = apply(g, "select", mask, g.number(1.0), g.number(0.0))
+        self._keep((swapped,))
+        return swapped
 
     def _update(self, place: Place, multiplier: Number, other: Number) -> None:
         g, before = self._g, self._matrix.get(place)
@@ -174,24 +216,23 @@ class _Eliminator:
             if not isinstance(self._g.nodes[node], Literal):
                 self._kept.setdefault(node, len(self._kept))
 
-    def _solve(
-        self,
-        below: Sequence[Sequence[tuple[int, Number]]],
-        beside: Sequence[Sequence[tuple[int, Number]]],
-        reciprocals: Sequence[Number],
-    ) -> tuple[Expressions, tuple[tuple[int, int], ...]]:
+    def _solve(self, pivots: Sequence[Pivot]) -> tuple[Expressions, tuple[tuple[int, int], ...]]:
         """Generate forward and backward substitution, from symbols for what was kept."""
         g = GraphBuilder()
         numbers: Arithmetic = self._kind(g)
-        n_parts = len(reciprocals[0])
+        n_parts = len(pivots[0].reciprocal)
         right: list[Number] = [tuple(g.symbol(part, i) for part in PARTS[:n_parts]) for i in range(self._n)]
-        for (row, _), lower in zip(self._order, below, strict=True):
-            for other, multiplier in lower:
+        for (row, _), exchanges, below, _, _ in pivots:
+            for other, swapped in exchanges:
+                mask = apply(g, "less", g.number(0.0), self._recalled_part(g, swapped))
+                a, b = right[row], right[other]
+                right[row], right[other] = chosen(g, mask, b, a), chosen(g, mask, a, b)
+            for other, multiplier in below:
                 right[other] = numbers.minus(right[other], numbers.times(self._recalled(g, multiplier), right[row]))
         solution: dict[int, Number] = {}
-        for (row, column), upper, reciprocal in reversed([*zip(self._order, beside, reciprocals, strict=True)]):
+        for (row, column), _, _, beside, reciprocal in reversed(pivots):
             value = right[row]
-            for other, entry in upper:
+            for other, entry in beside:
                 value = numbers.minus(value, numbers.times(self._recalled(g, entry), solution[other]))
             solution[column] = numbers.times(value, self._recalled(g, reciprocal))
         roots = tuple(part for value in solution.values() for part in value)
@@ -210,17 +251,3 @@ class _Eliminator:
             case _:
                 recalled = g.symbol("factor", self._kept[node])
         return apply(g, "negative", recalled) if is_negative else recalled
-
-
-def elimination_order(jacobian: SparseMatrix, mass: Mass, n: int, samples: Sequence[Matrix]) -> tuple[Place, ...]:
-    """Choose the pivots: on the diagonal where short steps make it large, else by their size in samples of M - scale*J.
-
-    Raises
-    ------
-    SingularSystemError: if no choice of pivots makes the matrix regular.
-    """
-    pattern = {*jacobian.pattern, *mass}
-    if all((i, i) in mass for i in range(n)) and all(row == column for row, column in mass):
-        free = frozenset(i for i in range(n) if (i, i) not in jacobian.pattern)
-        return diagonal_order(pattern, n, free)
-    return sampled_order({place: np.array([sample[place] for sample in samples]) for place in pattern}, n)

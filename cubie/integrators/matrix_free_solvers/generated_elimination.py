@@ -61,12 +61,12 @@ def _factor_source(name: str, generated: Elimination, precision: FloatPrecision,
 
 
 def _solve_source(name: str, generated: Elimination, precision: FloatPrecision, parts: Sequence[str]) -> DeviceSource:
-    """Solve in place, which overwrites what is still to be read where pivots stand beside the diagonal."""
+    """Solve in place, which may overwrite what is still to be read."""
     return emit(
         name,
         generated.solve,
         precision,
         arguments=", ".join(("factors", *parts)),
         places=[f"{parts[part]}[{place}] =" for part, place in generated.places],
-        loads_first=not generated.is_diagonal,
+        loads_first=not generated.is_in_place,
     )

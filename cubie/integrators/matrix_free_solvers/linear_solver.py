@@ -9,10 +9,10 @@ from typing_extensions import override
 from cubie._types import FloatPrecision, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, FunctionT_co, buffer
-from cubie.integrators.matrix_free_solvers.elimination import Elimination, eliminate, elimination_order
+from cubie.integrators.matrix_free_solvers.elimination import Elimination, eliminate
 from cubie.integrators.matrix_free_solvers.generated_elimination import complex_elimination, real_elimination
 from cubie.integrators.matrix_free_solvers.linear_functions import LinearFunctions, PairFunctions
-from cubie.integrators.matrix_free_solvers.sampling import sampled_matrices
+from cubie.integrators.matrix_free_solvers.pivoting import choose_pivots
 from cubie.odesystems.derivative_functions import JacobianFunction
 from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.rate_function import SystemSettings
@@ -38,11 +38,16 @@ class LinearSettings:
 
     def elimination(self, *, is_complex: bool) -> Elimination:
         """Generate the elimination."""
-        jacobian, mass, n = self.system.jacobian, self.system.mass, self.n_states
-        loss = LOSS * n * (2.0**-23 if self.precision is np.float32 else 2.0**-52)
-        samples = [] if self.system.mass_matrix is None else sampled_matrices(self.system)
-        order = elimination_order(jacobian, mass, n, samples)
-        return eliminate(jacobian, mass, n, order, loss=loss, is_complex=is_complex)
+        system, (order, exchanges) = self.system, choose_pivots(self.system)
+        return eliminate(
+            system.jacobian,
+            system.mass,
+            system.n_states,
+            order,
+            loss=LOSS * system.n_states * (2.0**-23 if self.precision is np.float32 else 2.0**-52),
+            is_complex=is_complex,
+            exchanges=exchanges,
+        )
 
 
 class DirectSolver(CUDAFactory[LinearSettings, FunctionT_co]):

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import pytest
 
 from cubie._types import FloatPrecision
-from cubie.integrators.matrix_free_solvers.elimination import elimination_order
 from cubie.integrators.matrix_free_solvers.linear_solver import LinearSettings, LinearSolver, PairSolver
+from cubie.integrators.matrix_free_solvers.pivoting import elimination_order
 from cubie.odesystems import ODESystem, create_ode_system
 from cubie.status import Status
 from cubie.targets.reference import ReferenceTarget
