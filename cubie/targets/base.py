@@ -279,6 +279,24 @@ class Target(ABC):
         """Return the conversion of a controller's real to `precision`."""
         return self.device(_same)
 
+    def remember(self, precision: FloatPrecision) -> UnaryFn:
+        """Return what puts a controller's real into a buffer of `precision`, for `recall` alone to take out."""
+        return self.device(_same)
+
+    def recall(self, precision: FloatPrecision) -> UnaryFn:
+        """Return what takes a controller's real out of a buffer of `precision`."""
+        return self.device(_same)
+
+    def larger_magnitude(self, precision: FloatPrecision) -> BinaryFn:
+        """Return the function that answers ``max(|a|, |b|)``, and NaN if `b` is NaN."""
+        absolute, maximum = self.absolute, self.maximum
+
+        @self.device
+        def larger(a: Real | Scalar, b: Real | Scalar) -> Real:
+            return maximum(absolute(a), absolute(b))
+
+        return larger
+
     @property
     @abstractmethod
     def functions(self) -> Mapping[str, object]:

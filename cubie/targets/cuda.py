@@ -36,6 +36,7 @@ from cubie.targets import cache
 from cubie.targets.base import (
     BINARY_FUNCTIONS,
     UNARY_FUNCTIONS,
+    BinaryFn,
     KernelLayout,
     SolveRunsFn,
     Target,
@@ -51,7 +52,7 @@ from cubie.targets.llvm import (
     approximation,
     extremum,
     libdevice_function,
-    magnitude,
+    packing,
     primitives,
 )
 from cubie.targets.unroll import unrolled
@@ -134,7 +135,7 @@ def shared_primitives() -> dict[str, Any]:
     exact = {name: libdevice_function(intrinsic, spelling) for name, spelling in INSTRUCTIONS.items()}
     rough = {name: approximation(intrinsic, *spellings) for name, spellings in ROUGH_FUNCTIONS.items()}
     extrema = {name: extremum(intrinsic, name, has_extrema) for name in EXTREMA}
-    return primitives(intrinsic, types.int32) | exact | rough | extrema | {"absolute": magnitude(intrinsic)}
+    return primitives(intrinsic, types.int32) | exact | rough | extrema
 
 
 OURS: Final[dict[str, Any]] = {
@@ -151,6 +152,14 @@ OURS: Final[dict[str, Any]] = {
 FUNCTIONS: Final[dict[str, Any]] = (
     {name: getattr(math, name) for name in NAMES if hasattr(math, name)} | shared_primitives() | OURS
 )
+
+
+def packs() -> tuple[UnaryFn, UnaryFn]:
+    """Return what `remember` and `recall` are where a controller's reals are singles and a run's doubles."""
+    from numba.cuda.extending import intrinsic
+
+    pack, unpack = packing(intrinsic, types.float32, types.float64)
+    return pack, unpack
 
 
 @final
@@ -204,6 +213,29 @@ class CudaTarget(Target):
     @override
     def rough_precision(self, precision: FloatPrecision) -> FloatPrecision:
         return precision if SIMULATED else np.float32
+
+    def _is_packed(self, precision: FloatPrecision) -> bool:
+        return self.rough_precision(precision) is not precision
+
+    @override
+    def remember(self, precision: FloatPrecision) -> UnaryFn:
+        return packs()[0] if self._is_packed(precision) else super().remember(precision)
+
+    @override
+    def recall(self, precision: FloatPrecision) -> UnaryFn:
+        return packs()[1] if self._is_packed(precision) else super().recall(precision)
+
+    @override
+    def larger_magnitude(self, precision: FloatPrecision) -> BinaryFn:
+        if precision is np.float32:
+            return super().larger_magnitude(precision)
+        absolute, select = self.absolute, self.select
+
+        @self.device
+        def larger(a: Real | Scalar, b: Real | Scalar) -> Real:
+            return absolute(select(absolute(a) > absolute(b), a, b))  # signs are taken off where an operand is read
+
+        return larger
 
     @override
     def to_rough(self, precision: FloatPrecision) -> UnaryFn:

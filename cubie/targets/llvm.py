@@ -141,23 +141,23 @@ def libdevice_function(intrinsic: Callable[[Any], Any], name: str) -> Any:
     return function_of_one(intrinsic, lambda value_type: f"__nv_{name}{'f' if value_type == ir.FloatType() else ''}")
 
 
-def magnitude(intrinsic: Callable[[Any], Any]) -> Any:
-    """Build `absolute` for a GPU: integer units take the sign off a double, so that those of doubles need not."""
+def packing(intrinsic: Callable[[Any], Any], float32: Any, float64: Any) -> tuple[Any, Any]:
+    """Build what hides the bits of a single in a double, and what takes them out: conversions are slow on a GPU."""
+    word, bits = ir.IntType(32), ir.IntType(64)
 
-    def absolute(typing_context: Any, x: Any) -> Any:
+    def pack(typing_context: Any, x: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            (value,) = arguments
-            if value.type == ir.FloatType():
-                return call(builder, "__nv_fabsf", value.type, [value])
-            bits = ir.IntType(64)
-            kinds = ir.FunctionType(bits, [bits])
-            without_sign = f"and.b64 $0, $1, {2**63 - 1:#x};"
-            masked = builder.asm(kinds, without_sign, "=l,l", [builder.bitcast(value, bits)], side_effect=False)
-            return builder.bitcast(masked, value.type)
+            return builder.bitcast(builder.zext(builder.bitcast(arguments[0], word), bits), ir.DoubleType())
 
-        return x(x), generate
+        return float64(float32), generate
 
-    return intrinsic(absolute)
+    def unpack(typing_context: Any, x: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.bitcast(builder.trunc(builder.bitcast(arguments[0], bits), word), ir.FloatType())
+
+        return float32(float64), generate
+
+    return intrinsic(pack), intrinsic(unpack)
 
 
 def extremum(intrinsic: Callable[[Any], Any], name: str, has_instruction: Callable[[], bool]) -> Any:

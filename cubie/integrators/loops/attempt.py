@@ -4,7 +4,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from cubie._types import Real
+from cubie._types import Count, Real
 from cubie.integrators.algorithms.base_algorithm_step import StepFn
 from cubie.integrators.loops.clock import Clock
 from cubie.integrators.loops.norms import Norms
@@ -17,12 +17,20 @@ from cubie.targets.base import Target
 
 STRETCH: Final = 1.01
 """A step that would leave less than a hundredth of itself to the end is stretched to it (as in Hairer's codes)."""
+HUGE: Final = 1e30
+"""The square of an error of which nothing is finite any more."""
 
 
 class AttemptFn(Protocol):
     """Try one step, and change nothing but scratch and the controller's history."""
 
     def __call__(self, state: State, w: Workspace, arguments: LoopArguments) -> Attempt: ...
+
+
+class BlameFn(Protocol):
+    """Return the status of runs that a failed step has ended."""
+
+    def __call__(self, tried: Attempt) -> Count: ...
 
 
 class InsideFn(Protocol):
@@ -51,15 +59,28 @@ def make_inside(target: Target, settings: LoopSettings) -> InsideFn:
     """Build the guard of right-hand sides that end with the span."""
     zero, guard = settings.precision(0), settings.precision(2 * settings.eps)
     select, splat, fma = target.select, target.splat, target.fma
-    absolute, maximum = target.absolute, target.maximum
+    larger_magnitude = target.larger_magnitude(settings.precision)
 
     @target.device
     def inside(t: Real, dt: Real, begun: Real, arguments: LoopArguments) -> Real:
         end = splat(arguments.t_end)
         overshoot = arguments.direction * ((t + dt) - end) > zero
-        return select(overshoot, fma(-guard * arguments.direction, maximum(absolute(begun), absolute(end)), t), t)
+        return select(overshoot, fma(-guard * arguments.direction, larger_magnitude(begun, end), t), t)
 
     return inside
+
+
+def make_blame(target: Target, settings: LoopSettings) -> BlameFn:
+    """Build what tells why a step failed: a method's own reason goes first."""
+    too_small, non_finite = np.int32(Status.step_too_small), np.int32(Status.non_finite)
+    huge, select, splat = settings.precision(HUGE), target.select, target.splat
+
+    @target.device
+    def blame(tried: Attempt) -> Count:
+        cause = select(tried.error_squared < huge, splat(too_small), splat(non_finite))
+        return select(tried.answer > 0, tried.answer, cause)
+
+    return blame
 
 
 def _make_adapted(
@@ -72,21 +93,19 @@ def _make_adapted(
     gain: GainFn,
     inside: InsideFn,
 ) -> AttemptFn:
-    one, huge, stretch = settings.precision(1), settings.precision(1e30), settings.precision(STRETCH)
+    one, huge, stretch = settings.precision(1), settings.precision(HUGE), settings.precision(STRETCH)
     tiny = settings.precision(8 * settings.tiny)
     ulps = settings.precision(4 * (settings.eps * settings.eps if settings.compensated else settings.eps))
-    too_small, non_finite = np.int32(Status.step_too_small), np.int32(Status.non_finite)
     error_squared_of, between = norms.error_squared, clock.between
     allow, select, splat, fma = norms.allow, target.select, target.splat, target.fma
-    absolute, minimum, negate = target.absolute, target.minimum, target.negate
+    absolute, negate = target.absolute, target.negate
 
     @target.device
     def attempt(state: State, w: Workspace, arguments: LoopArguments) -> Attempt:
         t, end, end_rest = state.t, splat(arguments.t_end), splat(arguments.t_end_rest)
-        left = arguments.direction * between(t, state.t_rest, end, end_rest)
-        is_last = state.length * stretch >= left
-        taken = select(is_last, left, state.length)
-        dt = taken * arguments.direction
+        left = between(t, state.t_rest, end, end_rest)
+        is_last = absolute(state.dt) * stretch >= absolute(left)
+        dt = select(is_last, left, state.dt)
         allow(w.y, w.error, arguments)
         answer = step(
             inside(t, dt, t, arguments), dt, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, w.error,
@@ -96,10 +115,10 @@ def _make_adapted(
         error_squared = select(answer > 0, splat(huge), error_squared_of(w.y, w.y_next, w.error, arguments))
         accepted = error_squared <= one
         growth = gain(error_squared, accepted, w.control_shared, w.control_persistent)
-        next_length = minimum(taken * growth, arguments.max_step)
-        cause = select(answer > 0, answer, select(error_squared < huge, splat(too_small), splat(non_finite)))
-        failed = negate(next_length >= fma(ulps, absolute(t), tiny))
-        return Attempt(dt, is_last, accepted, next_length, failed, cause)
+        next_dt = dt * growth
+        next_dt = select(absolute(next_dt) > arguments.max_step, arguments.max_step * arguments.direction, next_dt)
+        failed = negate(absolute(next_dt) >= fma(ulps, absolute(t), tiny))
+        return Attempt(dt, is_last, accepted, next_dt, failed, answer, error_squared)
 
     return attempt
 
@@ -107,9 +126,9 @@ def _make_adapted(
 def _make_fixed(
     target: Target, settings: LoopSettings, clock: Clock, norms: Norms, step: StepFn, inside: InsideFn
 ) -> AttemptFn:
-    zero, non_finite = settings.precision(0), np.int32(Status.non_finite)
+    zero, huge = settings.precision(0), settings.precision(HUGE)
     finite, allow, now = norms.finite, norms.allow, clock.now
-    select, splat, increment, negate = target.select, target.splat, target.increment, target.negate
+    splat, increment, negate = target.splat, target.increment, target.negate
 
     @target.device
     def attempt(state: State, w: Workspace, arguments: LoopArguments) -> Attempt:
@@ -121,8 +140,7 @@ def _make_fixed(
             w.step_shared, w.step_persistent
         )  # fmt: skip
         accepted = (finite(w.y_next) <= zero) & (answer <= 0)
-        cause = select(answer > 0, answer, splat(non_finite))
         is_last = increment(state.n_steps, state.n_steps >= 0) >= arguments.max_steps
-        return Attempt(dt, is_last, accepted, state.length, negate(accepted), cause)
+        return Attempt(dt, is_last, accepted, state.dt, negate(accepted), answer, splat(huge))
 
     return attempt

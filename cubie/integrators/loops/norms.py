@@ -52,7 +52,8 @@ def make_norms(target: Target, settings: LoopSettings) -> Norms:
     is_twofold, n_allowed = settings.n_errors == 2, n * settings.weighs_errors
     zero, mean, share = precision(0), precision(1 / n), precision(SECOND_ERROR_SHARE)
     reciprocal = target.rough_reciprocal
-    fma, splat, select, absolute, maximum = target.fma, target.splat, target.select, target.absolute, target.maximum
+    fma, splat, select, absolute = target.fma, target.splat, target.select, target.absolute
+    larger_magnitude = target.larger_magnitude(precision)
 
     @target.device
     def scale(i: int, magnitude: Real, arguments: LoopArguments) -> Real:
@@ -69,7 +70,7 @@ def make_norms(target: Target, settings: LoopSettings) -> Norms:
     def sum_of_squares(first: int, y: Vector, y_next: Vector, error: Vector, arguments: LoopArguments) -> Real:
         total = splat(zero)
         for i in range(n):
-            allowed = scale(i, maximum(absolute(y[i]), absolute(y_next[i])), arguments)
+            allowed = scale(i, larger_magnitude(y[i], y_next[i]), arguments)
             ratio = error[first + i] * reciprocal(allowed)
             total = fma(ratio, ratio, total)
         return total

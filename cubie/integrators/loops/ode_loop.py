@@ -13,12 +13,12 @@ from cubie._types import Count, Mask, PersistentBank, Real, SharedBank, StatusBi
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, buffer
 from cubie.integrators.algorithms.base_algorithm_step import ResetStepFn, StartFn, StepFactory
-from cubie.integrators.loops.attempt import AttemptFn, make_attempt
+from cubie.integrators.loops.attempt import AttemptFn, make_attempt, make_blame
 from cubie.integrators.loops.clock import Clock, make_clock
 from cubie.integrators.loops.first_step import make_first_step
 from cubie.integrators.loops.norms import Norms, make_norms
 from cubie.integrators.loops.ode_loop_config import RUNNING, LoopArguments, LoopSettings
-from cubie.integrators.loops.run_state import State, Workspace
+from cubie.integrators.loops.run_state import Attempt, State, Workspace
 from cubie.integrators.loops.saves import EmitFn, SaveFn, Saves, make_saves
 from cubie.integrators.loops.stride import StrideFn, make_stride
 from cubie.integrators.step_control.controller import StepController
@@ -62,7 +62,13 @@ class AdvanceStateFn(Protocol):
 
     def __call__(
         self, active: Mask, slot: Count, state: State, w: Workspace, arguments: LoopArguments
-    ) -> tuple[State, Mask]: ...
+    ) -> tuple[State, Mask, Attempt]: ...
+
+
+class JudgeFn(Protocol):
+    """Give the runs of the mask, which have just ended, the status that their last attempt gives them."""
+
+    def __call__(self, ended: Mask, state: State, tried: Attempt) -> State: ...
 
 
 class LeaveFn(Protocol):
@@ -110,10 +116,10 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         forget = method.reset or self._forget_nothing()
         enter = self._enter(clock, norms, saves, forget, method.start or self._start_anywhere())
         leave = self._leave(clock, saves.save)
-        advance = self._advance(clock, attempt, saves.emit)
+        advance, judge = self._advance(clock, attempt, saves.emit), self._judge()
         stride = make_stride(self.target, self.settings, clock, norms, method.step, self.rate.device_function)
         build = self._queue if self.target.refills else self._one
-        return build(enter, stride, advance, leave)
+        return build(enter, stride, advance, judge, leave)
 
     def _blank(self) -> BlankFn:
         zero, start, success = self.settings.precision(0), np.int32(0), np.int32(Status.success)
@@ -126,7 +132,9 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
 
         return blank
 
-    def _one(self, enter: EnterFn, stride: StrideFn, advance: AdvanceStateFn, leave: LeaveFn) -> SolveRunsFn:
+    def _one(
+        self, enter: EnterFn, stride: StrideFn, advance: AdvanceStateFn, judge: JudgeFn, leave: LeaveFn
+    ) -> SolveRunsFn:
         """Build the loop of a target that advances one run and is done."""
         open_workspace, blank = self._open(), self._blank()
         select, any_run, side_by_side = self.target.select, self.target.any_run, self.target.side_by_side
@@ -140,13 +148,19 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
             state = enter(exists, select(exists, run, first), blank(), w, arguments)
             active = exists & (state.status < 0)
             state = stride(active, state, w, arguments)
-            while any_run(active):
-                state, active = advance(active, slot, state, w, arguments)
+            if any_run(active):
+                while True:
+                    state, active, tried = advance(active, slot, state, w, arguments)
+                    if not any_run(active):
+                        break
+                state = judge(exists, state, tried)
             leave(exists, slot, state, w, arguments)
 
         return solve_runs
 
-    def _queue(self, enter: EnterFn, stride: StrideFn, advance: AdvanceStateFn, leave: LeaveFn) -> SolveRunsFn:
+    def _queue(
+        self, enter: EnterFn, stride: StrideFn, advance: AdvanceStateFn, judge: JudgeFn, leave: LeaveFn
+    ) -> SolveRunsFn:
         """Build the loop of a target that advances several runs, each of which makes way for the next when it ends."""
         open_workspace, blank, width = self._open(), self._blank(), self.target.width
         select, any_run, negate = self.target.select, self.target.any_run, self.target.negate
@@ -167,8 +181,9 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
                     active = occupied & (state.status < 0)
                     state = stride(active, state, w, arguments)
                 slot = run - arguments.first_run
-                state, active = advance(active, slot, state, w, arguments)
+                state, active, tried = advance(active, slot, state, w, arguments)
                 ended = occupied & negate(active)
+                state = judge(ended, state, tried)
                 idle += count(ended)
                 if seldom(idle > patience or not any_run(active)):
                     leave(ended, slot, state, w, arguments)
@@ -273,7 +288,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
                     length = first_step(
                         t, whole, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, arguments
                     )
-                length = minimum(length, arguments.max_step)
+                length = minimum(length, arguments.max_step) * arguments.direction
             due, due_rest = state.due, state.due_rest
             if dense:
                 due, due_rest = next_save(n_saved, arguments)
@@ -282,7 +297,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
             return State(
                 select(fresh, t, state.t),
                 select(fresh, t_rest, state.t_rest),
-                select(fresh, length, state.length),
+                select(fresh, length, state.dt),
                 select(fresh, splat(none), state.n_steps),
                 select(fresh, splat(none), state.n_accepted),
                 select(fresh, n_saved, state.n_saved),
@@ -295,14 +310,14 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
 
     def _advance(self, clock: Clock, attempt: AttemptFn, emit: EmitFn) -> AdvanceStateFn:
         target, dense, adaptive = self.target, self.settings.dense, self.settings.adaptive
-        zero, success, max_steps = self.settings.precision(0), np.int32(Status.success), np.int32(Status.max_steps)
+        zero = self.settings.precision(0)
         select, splat, negate, increment = target.select, target.splat, target.negate, target.increment
-        accept, move, refills = self._accept(), clock.advance, target.refills
+        accept, move = self._accept(), clock.advance
 
         @target.device
         def advance(
             active: Mask, slot: Count, state: State, w: Workspace, arguments: LoopArguments
-        ) -> tuple[State, Mask]:
+        ) -> tuple[State, Mask, Attempt]:
             tried = attempt(state, w, arguments)
             accepted = tried.accepted & active
             n_saved, due, due_rest = state.n_saved, state.due, state.due_rest
@@ -315,14 +330,29 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
             if adaptive:
                 t, t_rest = move(t, t_rest, select(accepted, tried.dt, splat(zero)))
                 ended = ended | (active & (n_steps >= arguments.max_steps))
-            status = select(arrived, splat(success), select(tried.failed, tried.cause, splat(max_steps)))
-            if refills:  # else nobody asks before the run has ended
-                status = select(ended, status, state.status)
-            length, n_accepted = select(active, tried.next_length, state.length), increment(state.n_accepted, accepted)
-            moved = State(t, t_rest, length, n_steps, n_accepted, n_saved, due, due_rest, status)
-            return moved, active & negate(ended)
+            dt, n_accepted = select(active, tried.next_dt, state.dt), increment(state.n_accepted, accepted)
+            moved = State(t, t_rest, dt, n_steps, n_accepted, n_saved, due, due_rest, state.status)
+            return moved, active & negate(ended), tried
 
         return advance
+
+    def _judge(self) -> JudgeFn:
+        blame, success, max_steps = (
+            make_blame(self.target, self.settings),
+            np.int32(Status.success),
+            np.int32(Status.max_steps),
+        )
+        select, splat = self.target.select, self.target.splat
+
+        @self.target.device
+        def judge(ended: Mask, state: State, tried: Attempt) -> State:
+            arrived = tried.accepted & tried.is_last
+            verdict = select(arrived, splat(success), select(tried.failed, blame(tried), splat(max_steps)))
+            status = select(ended & (state.status < 0), verdict, state.status)
+            t, t_rest, due, due_rest = state.t, state.t_rest, state.due, state.due_rest
+            return State(t, t_rest, state.dt, state.n_steps, state.n_accepted, state.n_saved, due, due_rest, status)
+
+        return judge
 
     def _accept(self) -> AcceptFn:
         n, adaptive, select = self.settings.n_states, self.settings.adaptive, self.target.select

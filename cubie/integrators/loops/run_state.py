@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from cubie._types import Count, Mask, PersistentBank, Real, SharedBank, Vector
+from cubie._types import Count, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
 
 
 class Workspace(NamedTuple):
@@ -28,14 +28,15 @@ class Workspace(NamedTuple):
 
 
 class State(NamedTuple):
-    """Where every run stands. `status` is `RUNNING` until it has ended; (`due`, `due_rest`) is its next save.
+    """Where every run stands, and the step `dt` that it will try. `status` is `RUNNING` until it has ended; (`due`,
+    `due_rest`) is its next save.
 
     Steps of fixed length are counted, and (`t`, `t_rest`) stays at the start: `Clock.now` tells the time.
     """
 
     t: Real
     t_rest: Real
-    length: Real
+    dt: Real
     n_steps: Count
     n_accepted: Count
     n_saved: Count
@@ -45,11 +46,14 @@ class State(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """What a step came to, per run; `cause` is the status of those that failed."""
+    """What a step came to, per run. Why it has `failed`, nobody need know before its run has ended: `answer` is the
+    method's status, and `error_squared` NaN or huge if something is not finite.
+    """
 
     dt: Real
     is_last: Mask
     accepted: Mask
-    next_length: Real
+    next_dt: Real
     failed: Mask
-    cause: Count
+    answer: StatusBits
+    error_squared: Real

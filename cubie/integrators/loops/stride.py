@@ -3,6 +3,9 @@
 What is not finite stays so, hence the end of a block speaks for all of it. A block that went wrong is taken back, and
 from there the loop takes careful steps, which end at the last good state. Runs side by side that go on take their
 blocks together, until the first of them nears its end.
+
+Whether the first block is taken depends on no run: so a GPU finds the multiples of dt, formed before it, to be the same
+for all threads, and keeps them in registers of all (double precision is bound by the reading of registers).
 """
 
 from typing import Final, Protocol
@@ -54,13 +57,14 @@ def make_stride(
 
     @target.device
     def counted(state: State, n_steps: Count) -> State:
-        t, t_rest, length = state.t, state.t_rest, state.length
-        return State(t, t_rest, length, n_steps, n_steps, state.n_saved, state.due, state.due_rest, state.status)
+        t, t_rest, dt = state.t, state.t_rest, state.dt
+        return State(t, t_rest, dt, n_steps, n_steps, state.n_saved, state.due, state.due_rest, state.status)
 
     @target.device
     def stride(active: Mask, state: State, w: Workspace, arguments: LoopArguments) -> State:
         dt, going = splat(arguments.first_step * arguments.direction), active
-        while any_run(going) and not any_run(going & (state.n_steps >= arguments.max_steps - n_block)):
+        walked, walking = select(active, state.n_steps, splat(none)), True
+        while walking and not any_run(walked >= arguments.max_steps - n_block):
             start, failure = state.n_steps, splat(none)
             for i in range(n):
                 w.y_kept[i] = w.y[i]
@@ -79,6 +83,7 @@ def make_stride(
             for i in range(n):
                 w.y[i] = select(going, w.y[i], w.y_kept[i])
             state = counted(state, select(going, state.n_steps, start))
+            walked, walking = select(going, state.n_steps, walked), any_run(going)
         if any_run(active & negate(going)):
             t, _rest = now(state, arguments)
             rate_of(t, w.y, w.parameters, w.drivers, w.rate_next)

@@ -84,13 +84,14 @@ class StepController(CUDAFactory[ControllerSettings, ControlFunctions]):
 
     def _reset(self) -> ResetFn:
         n_history, zero = self.settings.n_history, self.settings.precision(0)
-        log_max = self.settings.precision(math.log2(self.settings.law.max_gain))
+        log_max = self.target.rough_precision(self.settings.precision)(math.log2(self.settings.law.max_gain))
         allocate_history, select = self.allocator("history"), self.target.select
+        remember = self.target.remember(self.settings.precision)
 
         @self.target.device
         def reset(mask: Mask, shared: SharedBank, persistent: PersistentBank) -> None:
             history = allocate_history(shared, persistent)
-            history[0] = select(mask, log_max, history[0])
+            history[0] = select(mask, remember(log_max), history[0])
             for i in static(range(1, n_history)):
                 history[i] = select(mask, zero, history[i])
 
@@ -108,6 +109,7 @@ class StepController(CUDAFactory[ControllerSettings, ControlFunctions]):
         zero, floor, huge = precision(0), precision(-128), precision(1e30)
         remembered_floor = precision(2 * math.log2(LEAST_REMEMBERED_ERROR))
         allocate_history = self.allocator("history")
+        remember, recall = self.target.remember(self.settings.precision), self.target.recall(self.settings.precision)
         rough, exact = self.target.to_rough(self.settings.precision), self.target.from_rough(self.settings.precision)
         fma, select = self.target.fma, self.target.select
         log2, exp2 = self.target.rough_log2, self.target.rough_exp2
@@ -120,21 +122,21 @@ class StepController(CUDAFactory[ControllerSettings, ControlFunctions]):
             log_error = maximum(log2(error), floor)  # of the squared error, as are those remembered
             steered = fma(beta[0], log_error, set_point)
             for i in static(range(n_errors)):
-                steered = fma(beta[i + 1], rough(history[1 + i]), steered)
+                steered = fma(beta[i + 1], recall(history[1 + i]), steered)
             for i in static(range(n_gains)):
-                steered = fma(alpha[i], rough(history[1 + n_errors + i]), steered)
+                steered = fma(alpha[i], recall(history[1 + n_errors + i]), steered)
             retried = minimum(fma(plain, log_error, log_safety), zero)
-            log_gain = select(accepted, minimum(steered, rough(history[0])), retried)
+            log_gain = select(accepted, minimum(steered, recall(history[0])), retried)
             log_gain = select(error < huge, maximum(log_gain, log_min), log_min)
             for i in static(range(n_errors - 1, 0, -1)):
                 history[1 + i] = select(accepted, history[i], history[1 + i])
             if n_errors > 0:
-                history[1] = select(accepted, exact(maximum(log_error, remembered_floor)), history[1])
+                history[1] = select(accepted, remember(maximum(log_error, remembered_floor)), history[1])
             for i in static(range(n_gains - 1, 0, -1)):
                 history[1 + n_errors + i] = select(accepted, history[n_errors + i], history[1 + n_errors + i])
             if n_gains > 0:
-                history[1 + n_errors] = select(accepted, exact(log_gain), history[1 + n_errors])
-            history[0] = exact(select(accepted, log_max, zero))
+                history[1 + n_errors] = select(accepted, remember(log_gain), history[1 + n_errors])
+            history[0] = remember(select(accepted, log_max, zero))
             return exact(exp2(log_gain))
 
         return gain

@@ -33,7 +33,7 @@ def state_after(n_steps: int, n_rejected: int, arguments: LoopArguments) -> Stat
     return State(
         t=arguments.t0,
         t_rest=arguments.t0_rest,
-        length=arguments.first_step,
+        dt=arguments.first_step,
         n_steps=counts(n_steps),
         n_accepted=counts(n_steps - n_rejected),
         n_saved=nothing,
