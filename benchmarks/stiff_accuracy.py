@@ -15,7 +15,7 @@ from cubie.batchsolving.solver import Solver
 from tests.integrators.scores import LEVELS, Score, scipys_errors, score
 from tests.problems import PROBLEMS, Problem
 
-METHODS: Final = (STIFF_METHOD, "kvaerno-5", "radau-iia-5")
+METHODS: Final = ("rodas5p", "kvaerno-5", STIFF_METHOD)
 GOAL: Final = (
     "goal: at most the larger of 100 and 3 times the median of SciPy's methods; of the default stiff method, of 20 and "
     "3 times the best"

@@ -254,7 +254,7 @@ def solve_ivp(
         each name, or arrays by
         position, shape (n,) or (n, n_runs). What is left out takes the system's default.
     method : a name of `cubie.methods()`, a tableau, or "auto": a few runs are tried, and "tsit5" or, if the problem is
-        stiff, "rodas5p" takes the batch; a run that "tsit5" can't finish is integrated again by "rodas5p".
+        stiff, "radau" takes the batch; a run that "tsit5" can't finish is integrated again by "radau".
     t_eval : times to save at, in the order of integration; or `save_every`, their distance. Neither: start and end.
     rtol, atol : the error of a step may be ``atol + rtol*abs(y)`` in the root mean square over the states; numbers,
         arrays of shape

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.integrate import Radau
 
+from cubie.batchsolving.auto_method import STIFF_METHOD
 from cubie.batchsolving.solver import Solver
 from cubie.targets.reference import ReferenceTarget
 from tests.batches import building_for
@@ -16,6 +17,7 @@ STIFF: Final = ("robertson", "hires", "vdpol")
 METHODS: Final = ("radau", "radau-iia-9", "lobatto-iiic-4", "kvaerno-3", "kencarp-4", "esdirk54i8l2sa", "trbdf2")
 MOST_ERROR: Final = 100.0
 MOST_STEPS: Final = 1.5
+LEAST_SUCCESS: Final = 0.999
 
 
 def scored(method: str, problem: Problem, rtol: float) -> Score:
@@ -47,6 +49,19 @@ def test_radau_takes_at_most_one_and_a_half_times_scipys_steps(name: str) -> Non
                 n_theirs += 1
     ours = scored("radau", problem, rtol)
     assert ours.n_steps - ours.n_rejected <= MOST_STEPS * n_theirs
+
+
+@pytest.mark.parametrize("name", ["robertson", "orego"])
+def test_rates_drawn_over_four_decades_lose_no_run(name: str) -> None:
+    """States that decay below the tolerances keep their sign, without which Robertson's problem runs away."""
+    problem, n_runs = PROBLEMS[name], 10_000
+    decades = np.random.default_rng(1).uniform(-2.0, 2.0, (len(problem.parameters), n_runs))
+    rates = problem.parameter_values()[:1].T * 10.0**decades
+    solver = Solver(problem.system(), method=STIFF_METHOD, device="cpu")
+    for rtol in (1e-3, 1e-6):
+        solver.update(rtol=rtol, atol=atol_of(problem, rtol))
+        solution = solver.solve(problem.t_span, problem.initial_values()[0], rates)
+        assert np.count_nonzero(solution.success) >= LEAST_SUCCESS * n_runs
 
 
 @pytest.mark.parametrize("method", ["kvaerno-3", "radau"])

@@ -64,4 +64,4 @@ def test_methods_that_know_no_mass_matrix_are_refused() -> None:
 
 
 def test_auto_takes_its_stiff_method() -> None:
-    assert "rodas5p" in repr(Solver(system({"y": 0.0}), method="auto", device="cpu"))
+    assert "radau-iia-5" in repr(Solver(system({"y": 0.0}), method="auto", device="cpu"))

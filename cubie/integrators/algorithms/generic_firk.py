@@ -218,7 +218,7 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
     def _step(self) -> StepFn:
         size, zero = self.settings.tableau.n_stages * self.settings.n_states, self.settings.precision(0)
         n, weigh = self.settings.n_states, make_weigh(self.target, self.settings.iteration, self.settings.n_states)
-        begin, judge, end = make_convergence(self.target, self.settings.iteration)
+        begin, resolve, judge, end = make_convergence(self.target, self.settings.iteration)
         (prepare, solve, _), (below, kept) = self.systems.device_function, self.child_allocators("systems")
         settings, finish = self.settings, self._finish()
         predict = make_predict(self.target, settings.weights, n, settings.precision)
@@ -261,12 +261,14 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
                 answer = solve(work.corrections, error, below(shared, persistent), kept(shared, persistent))
                 record_correction(iteration, work.corrections, shared, persistent)
                 iteration += 1
-                total, active = splat(zero), at.active
+                total, resolved, active = splat(zero), splat(zero), at.active
                 for m in range(0, size, n):
                     for k in range(n):
                         ratio = work.corrections[m + k] * error[k]
                         total = fma(ratio, ratio, total)
-                at = judge(at, total, answer)
+                        ratio = resolve(work.w[m + k], y[k]) * error[k]
+                        resolved = fma(ratio, ratio, resolved)
+                at = judge(at, total, resolved, answer)
                 for i in range(size):
                     work.w[i] = select(active, fma(at.damping, work.corrections[i], work.w[i]), work.w[i])
             work.history[0] = end(at)

@@ -170,7 +170,7 @@ class NewtonKrylov(CUDAFactory[NewtonSettings, NewtonFunctions]):
     def _solve_stage(self, solve_linear: SolveFn) -> SolveStageFn:
         n, zero = self.settings.n_states, self.settings.precision(0)
         rate_of, allocate_speed = self.rate.device_function, self.allocator("speed")
-        begin, judge, end = make_convergence(self.target, self.settings.iteration)
+        begin, resolve, judge, end = make_convergence(self.target, self.settings.iteration)
         record_state, record_correction = self.recorder("states"), self.recorder("corrections")
         fma, select, splat, any_run = self.target.fma, self.target.select, self.target.splat, self.target.any_run
 
@@ -202,12 +202,14 @@ class NewtonKrylov(CUDAFactory[NewtonSettings, NewtonFunctions]):
                 answer = solve_linear(correction, weights, shared, persistent)
                 record_correction(iteration, correction, shared, persistent)
                 iteration += 1
-                total = splat(zero)
+                total, resolved = splat(zero), splat(zero)
                 for i in range(n):
                     ratio = correction[i] * weights[i]
                     total = fma(ratio, ratio, total)
+                    ratio = resolve(z[i], base[i]) * weights[i]
+                    resolved = fma(ratio, ratio, resolved)
                 before = at.active
-                at = judge(at, total, answer)
+                at = judge(at, total, resolved, answer)
                 for i in range(n):
                     z[i] = select(before, fma(at.damping, correction[i], z[i]), z[i])
             speed[0] = end(at)
