@@ -16,6 +16,7 @@ from cubie.integrators.matrix_free_solvers.convergence import (
     SHARE_OF_ALL_STAGES,
     IterationSettings,
 )
+from cubie.integrators.matrix_free_solvers.linear_choice import AS_SUITS, LinearChoice
 from cubie.integrators.matrix_free_solvers.stage_systems import StageSystemsSettings
 from cubie.odesystems.ode_system import ODESystem
 
@@ -34,6 +35,7 @@ class FirkSettings:
     system: ODESystem
     precision: FloatPrecision
     estimates_error: bool = True
+    linear_choice: LinearChoice = AS_SUITS
 
     def __post_init__(self) -> None:
         analysed(self.tableau)
@@ -84,6 +86,7 @@ class FirkSettings:
             scales=nearest(gammas or (self.estimate.gamma,) * self.estimates_error, self.precision),
             pair_scales=tuple(nearest((re / size, -im / size), self.precision) for re, im, size in pairs),
             n_real=self.n_real,
+            linear_choice=self.linear_choice,
         )
 
     @property

@@ -137,7 +137,13 @@ def step_settings(
             linear_choice=linear,
         )
     if is_fully_implicit(method):
-        return FirkSettings(tableau=method, system=system, precision=precision, estimates_error=estimates_error)
+        return FirkSettings(
+            tableau=method,
+            system=system,
+            precision=precision,
+            estimates_error=estimates_error,
+            linear_choice=linear,
+        )
     if is_diagonal(method):
         return DirkSettings(
             tableau=method,

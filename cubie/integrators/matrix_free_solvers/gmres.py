@@ -10,7 +10,7 @@ Systems, Sec. 6.5.3 and 9.3.2.
 
 from typing import Protocol
 
-from cubie._types import FloatPrecision, Mask, Vector
+from cubie._types import FloatPrecision, Mask, PersistentBank, SharedBank, Vector
 from cubie.integrators.matrix_free_solvers.krylov_memory import IterateFn, KrylovMemory
 from cubie.integrators.matrix_free_solvers.krylov_methods import KrylovParts
 from cubie.targets.base import Target
@@ -38,25 +38,28 @@ def make_gmres(
     """Build it, with a basis of `krylov_dim` vectors."""
     orthogonalise = _make_orthogonalise(target, parts, n, precision, krylov_dim)
     combine = _make_combine(target, parts, n, precision, krylov_dim)
-    operate, arrived = parts.operate, parts.arrived
+    operate, _, _, _, arrived, record_residual, record_iterate = parts
     splat, any_run, negate, zero = target.splat, target.any_run, target.negate, precision(0)
     last, end = (krylov_dim + 1) * n, (krylov_dim + 2) * n
 
     @target.device
-    def iterate(b: Vector, weights: Vector, k: KrylovMemory) -> Mask:
+    def iterate(b: Vector, weights: Vector, k: KrylovMemory, shared: SharedBank, persistent: PersistentBank) -> Mask:
         right = k.basis[last:end]
         for i in range(n):
             right[i] = b[i]
             k.residual[i] = b[i]
             b[i] = splat(zero)
         active = negate(arrived(k.residual, weights))
-        for _ in range(max_restarts):
+        record_residual(0, k.residual, shared, persistent)
+        for iteration in range(max_restarts):
             if any_run(active):
                 orthogonalise(b, active, k)
                 combine(b, active, k)
                 operate(b, k.image, k)
                 for i in range(n):
                     k.residual[i] = right[i] - k.image[i]
+                record_residual(iteration + 1, k.residual, shared, persistent)
+                record_iterate(iteration, b, shared, persistent)
                 active = active & negate(arrived(k.residual, weights))
         return negate(active)
 
@@ -64,7 +67,7 @@ def make_gmres(
 
 
 def _make_orthogonalise(target: Target, parts: KrylovParts, n: int, precision: FloatPrecision, dim: int) -> CycleFn:
-    operate, precondition, dot, ratio, _ = parts
+    operate, precondition, dot, ratio, _, _, _ = parts
     fma, splat, sqrt, one = target.fma, target.splat, target.sqrt, precision(1)
     cosines, sines, loads = dim * dim, dim * dim + dim, dim * dim + 2 * dim
 

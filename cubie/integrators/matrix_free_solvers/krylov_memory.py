@@ -2,15 +2,15 @@
 
 from typing import NamedTuple, Protocol
 
-from cubie._types import Mask, Vector
+from cubie._types import Mask, PersistentBank, SharedBank, Vector
 
 
 class KrylovMemory(NamedTuple):
-    """Vectors of one solve, and those that describe the matrix.
+    """Vectors of one solve, and those that describe the matrix; complex ones hold all real parts, then the others.
 
     Parameters
     ----------
-    point : the state at which J is taken, then t and gamma_dt.
+    point : the state at which J is taken, then t, and dt times the scale, part by part.
     parameters : the run's.
     inverse : one over the diagonal of the matrix.
     basis : the vectors that a method keeps, one after the other.
@@ -36,4 +36,6 @@ class OperatorFn(Protocol):
 class IterateFn(Protocol):
     """Overwrite `b` by the solution; answer for which runs it has been found. Each has a budget of iterations."""
 
-    def __call__(self, b: Vector, weights: Vector, k: KrylovMemory) -> Mask: ...
+    def __call__(
+        self, b: Vector, weights: Vector, k: KrylovMemory, shared: SharedBank, persistent: PersistentBank
+    ) -> Mask: ...

@@ -11,10 +11,12 @@ van der Vorst (1992), SIAM J. Sci. Stat. Comput. 13(2), 631-644; Saad & Schultz 
 
 from typing import NamedTuple, Protocol
 
-from cubie._types import FloatPrecision, Mask, Real, Vector
+from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank, Vector
+from cubie.cuda_factory import RecordFn
 from cubie.integrators.matrix_free_solvers.krylov_memory import IterateFn, KrylovMemory, OperatorFn
 from cubie.integrators.matrix_free_solvers.preconditioners import PreconditionFn
 from cubie.targets.base import Target
+from cubie.targets.unroll import static
 
 
 class DotFn(Protocol):
@@ -46,12 +48,20 @@ class KrylovParts(NamedTuple):
     dot: DotFn
     ratio: RatioFn
     arrived: ArrivedFn
+    record_residual: RecordFn
+    record_iterate: RecordFn
 
 
-def make_parts(
-    target: Target, operate: OperatorFn, precondition: PreconditionFn, n: int, precision: FloatPrecision, share: float
-) -> KrylovParts:
-    """Build inner products, and the test of arrival: the error left is at most `share` of the allowed one."""
+def make_measures(
+    target: Target, n_states: int, n_parts: int, precision: FloatPrecision, share: float
+) -> tuple[DotFn, RatioFn, ArrivedFn]:
+    """Build inner products, and the test of arrival: the error left is at most `share` of the allowed one.
+
+    Parameters
+    ----------
+    n_parts : 2 for vectors of complex numbers, else 1.
+    """
+    n = n_states * n_parts
     zero, allowed = precision(0), precision(share * share * n)
     fma, splat, select = target.fma, target.splat, target.select
 
@@ -70,19 +80,20 @@ def make_parts(
     @target.device
     def arrived(residual: Vector, weights: Vector) -> Mask:
         total = splat(zero)
-        for i in range(n):
-            off = weights[i] * residual[i]
-            total = fma(off, off, total)
+        for first in static(range(0, n, n_states)):
+            for i in range(n_states):
+                off = weights[i] * residual[first + i]
+                total = fma(off, off, total)
         return total <= allowed
 
-    return KrylovParts(operate, precondition, dot, ratio, arrived)
+    return dot, ratio, arrived
 
 
 def make_minimal_residual(
     target: Target, parts: KrylovParts, n: int, precision: FloatPrecision, max_iterations: int
 ) -> IterateFn:
     """Build steps along the preconditioned residual, each as long as leaves the least."""
-    operate, precondition, dot, ratio, arrived = parts
+    operate, precondition, dot, ratio, arrived, record_residual, record_iterate = parts
     fma, splat, select, any_run, negate, zero = (
         target.fma,
         target.splat,
@@ -93,12 +104,13 @@ def make_minimal_residual(
     )
 
     @target.device
-    def iterate(b: Vector, weights: Vector, k: KrylovMemory) -> Mask:
+    def iterate(b: Vector, weights: Vector, k: KrylovMemory, shared: SharedBank, persistent: PersistentBank) -> Mask:
         for i in range(n):
             k.residual[i] = b[i]
             b[i] = splat(zero)
         active = negate(arrived(k.residual, weights))
-        for _ in range(max_iterations):
+        record_residual(0, k.residual, shared, persistent)
+        for iteration in range(max_iterations):
             if any_run(active):
                 precondition(k.residual, k.direction, k)
                 operate(k.direction, k.image, k)
@@ -106,6 +118,8 @@ def make_minimal_residual(
                 for i in range(n):
                     b[i] = select(active, fma(length, k.direction[i], b[i]), b[i])
                     k.residual[i] = fma(-length, k.image[i], k.residual[i])
+                record_residual(iteration + 1, k.residual, shared, persistent)
+                record_iterate(iteration, b, shared, persistent)
                 active = active & negate(arrived(k.residual, weights))
         return negate(active)
 
@@ -116,12 +130,12 @@ def make_bicgstab(
     target: Target, parts: KrylovParts, n: int, precision: FloatPrecision, max_iterations: int
 ) -> IterateFn:
     """Build BiCGSTAB; the basis holds the shadow residual and the search direction."""
-    operate, precondition, dot, ratio, arrived = parts
+    operate, precondition, dot, ratio, arrived, record_residual, record_iterate = parts
     fma, splat, select, any_run, negate = target.fma, target.splat, target.select, target.any_run, target.negate
     zero, one, end = precision(0), precision(1), 2 * n
 
     @target.device
-    def iterate(b: Vector, weights: Vector, k: KrylovMemory) -> Mask:
+    def iterate(b: Vector, weights: Vector, k: KrylovMemory, shared: SharedBank, persistent: PersistentBank) -> Mask:
         shadow, search, image = k.basis[0:n], k.basis[n:end], k.basis[end : end + n]
         for i in range(n):
             k.residual[i] = b[i]
@@ -131,7 +145,8 @@ def make_bicgstab(
             b[i] = splat(zero)
         active = negate(arrived(k.residual, weights))
         rho, alpha, omega = splat(one), splat(one), splat(one)
-        for _ in range(max_iterations):
+        record_residual(0, k.residual, shared, persistent)
+        for iteration in range(max_iterations):
             if any_run(active):
                 rho_next = dot(shadow, k.residual)
                 beta = ratio(rho_next, rho) * ratio(alpha, omega)
@@ -150,6 +165,8 @@ def make_bicgstab(
                 for i in range(n):
                     b[i] = select(active, fma(omega, k.direction[i], b[i]), b[i])
                     k.residual[i] = fma(-omega, k.image[i], k.residual[i])
+                record_residual(iteration + 1, k.residual, shared, persistent)
+                record_iterate(iteration, b, shared, persistent)
                 active = active & negate(arrived(k.residual, weights))
         return negate(active)
 

@@ -44,10 +44,14 @@ class KrylovSettings:
                 "Leave the direct one."
             )
 
+    def krylov_dim(self, n_parts: int = 1) -> int:
+        """Return how many directions GMRES keeps: twice as many if numbers have two parts."""
+        return n_parts * min(KRYLOV_DIM, self.system.n_states)
+
     @property
-    def krylov_dim(self) -> int:
-        """How many directions GMRES keeps."""
-        return min(KRYLOV_DIM, self.system.n_states)
+    def n_iterations(self) -> int:
+        """The budget: iterations, or of GMRES, restarts."""
+        return max(self.max_iterations // self.krylov_dim(), 1) if self.kind == "gmres" else self.max_iterations
 
     @property
     def least_pivot(self) -> float:

@@ -1,6 +1,7 @@
 """Iterative solvers of a step's linear systems, for models too large to eliminate: they need ``J @ v`` alone.
 
-``factor`` keeps where J is taken; nothing is stored of J but the diagonal of ``I - gamma_dt*J``.
+``factor`` keeps where J is taken; nothing is stored of J but the diagonal of ``I - gamma_dt*J``. A complex system is
+solved as a real one of twice the size, by the same iterations.
 """
 
 from typing import Protocol, assert_never, final
@@ -10,12 +11,26 @@ from typing_extensions import override
 
 from cubie._types import PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
-from cubie.cuda_factory import CUDAFactory, buffer
+from cubie.cuda_factory import CUDAFactory, FunctionT_co, Recording, buffer
 from cubie.integrators.matrix_free_solvers.gmres import basis_size, coefficients_size, make_gmres
+from cubie.integrators.matrix_free_solvers.krylov_matrix import (
+    InvertFn,
+    make_divide,
+    make_invert,
+    make_operate,
+    make_pair_divide,
+    make_pair_invert,
+    make_pair_operate,
+)
 from cubie.integrators.matrix_free_solvers.krylov_memory import IterateFn, KrylovMemory, OperatorFn
-from cubie.integrators.matrix_free_solvers.krylov_methods import make_bicgstab, make_minimal_residual, make_parts
+from cubie.integrators.matrix_free_solvers.krylov_methods import (
+    KrylovParts,
+    make_bicgstab,
+    make_measures,
+    make_minimal_residual,
+)
 from cubie.integrators.matrix_free_solvers.krylov_settings import KrylovSettings
-from cubie.integrators.matrix_free_solvers.linear_functions import LinearFunctions
+from cubie.integrators.matrix_free_solvers.linear_functions import LinearFunctions, PairFunctions, SolveFn
 from cubie.integrators.matrix_free_solvers.preconditioners import make_precondition
 from cubie.odesystems.derivative_functions import JacobianDiagonal, JacobianVectorProduct
 from cubie.odesystems.rate_function import SystemSettings
@@ -29,9 +44,14 @@ class OpenFn(Protocol):
     def __call__(self, shared: SharedBank, persistent: PersistentBank) -> KrylovMemory: ...
 
 
-@final
-class KrylovSolver(CUDAFactory[KrylovSettings, LinearFunctions]):
-    """Solves ``(I - gamma_dt*J) @ x = b`` without a matrix."""
+class PlaceFn(Protocol):
+    """Keep where J is taken, and its diagonal."""
+
+    def __call__(self, t: Real, y: Vector, parameters: Vector, drivers: Vector, k: KrylovMemory) -> None: ...
+
+
+class KrylovFactory(CUDAFactory[KrylovSettings, FunctionT_co]):
+    """What real and complex systems have in common: products with J, its diagonal, and the iterations."""
 
     def __init__(self, settings: KrylovSettings, *, target: Target) -> None:
         super().__init__(settings, target=target)
@@ -45,67 +65,6 @@ class KrylovSolver(CUDAFactory[KrylovSettings, LinearFunctions]):
         self.product.configure(system)
         self.diagonal.configure(system)
         self.configure(settings)
-
-    @staticmethod
-    @override
-    def buffers(settings: KrylovSettings) -> tuple[BufferEntry, ...]:
-        """What describes the matrix, from `factor` to the last `solve`, and the vectors of one solve."""
-        n, precision, dim = settings.system.n_states, settings.precision, settings.krylov_dim
-        kept = {"point": n + 2, "parameters": settings.system.n_parameters, "inverse": n}
-        vectors = {"residual": n, "direction": n, "image": n, "rest": n * (settings.preconditioner == "neumann")}
-        is_gmres = settings.kind == "gmres"
-        vectors["basis"] = basis_size(n, dim) if is_gmres else 3 * n * (settings.kind == "bicgstab")
-        vectors["coefficients"] = coefficients_size(dim) * is_gmres
-        return (
-            *(buffer(name, size, precision, persistent=True) for name, size in kept.items()),
-            *(buffer(name, size, precision) for name, size in vectors.items()),
-        )
-
-    @override
-    def build(self) -> LinearFunctions:
-        settings, precision, target = self.settings, self.settings.precision, self.target
-        n, n_parameters, diagonal_of = (
-            settings.system.n_states,
-            settings.system.n_parameters,
-            self.diagonal.device_function,
-        )
-        one, least = precision(1), precision(settings.least_pivot)
-        is_scaled, ok, failed = settings.preconditioner != "none", np.int32(0), np.int32(Status.linear_failed)
-        fma, select, splat, absolute = target.fma, target.select, target.splat, target.absolute
-        open_memory, iterate = self._open(), self._iterate()
-
-        @target.apart
-        def factor(
-            t: Real,
-            y: Vector,
-            parameters: Vector,
-            drivers: Vector,
-            gamma_dt: Real,
-            shared: SharedBank,
-            persistent: PersistentBank,
-        ) -> StatusBits:
-            k = open_memory(shared, persistent)
-            for i in range(n):
-                k.point[i] = y[i]
-            k.point[n] = t
-            k.point[n + 1] = gamma_dt
-            for i in range(n_parameters):
-                k.parameters[i] = parameters[i]
-            if is_scaled:
-                diagonal_of(t, y, parameters, drivers, k.inverse)
-            for i in range(n):
-                if is_scaled:
-                    pivot = fma(-gamma_dt, k.inverse[i], one)
-                    k.inverse[i] = one / select(absolute(pivot) < least, splat(one), pivot)
-                else:
-                    k.inverse[i] = splat(one)
-            return splat(ok)
-
-        @target.apart
-        def solve(b: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> StatusBits:
-            return select(iterate(b, weights, open_memory(shared, persistent)), splat(ok), splat(failed))
-
-        return LinearFunctions(factor, solve)
 
     def _open(self) -> OpenFn:
         names = KrylovMemory._fields
@@ -129,29 +88,160 @@ class KrylovSolver(CUDAFactory[KrylovSettings, LinearFunctions]):
 
         return open_memory
 
-    def _operate(self) -> OperatorFn:
-        n, product_of, fma = self.settings.system.n_states, self.product.device_function, self.target.fma
+    def _place(self) -> PlaceFn:
+        n, n_parameters = self.settings.system.n_states, self.settings.system.n_parameters
+        is_scaled, diagonal_of = self.settings.preconditioner != "none", self.diagonal.device_function
+        splat, zero = self.target.splat, self.settings.precision(0)
 
         @self.target.device
-        def operate(vector: Vector, out: Vector, k: KrylovMemory) -> None:
-            product_of(k.point[n], k.point, k.parameters, k.parameters, vector, out)
+        def place(t: Real, y: Vector, parameters: Vector, drivers: Vector, k: KrylovMemory) -> None:
             for i in range(n):
-                out[i] = fma(-k.point[n + 1], out[i], vector[i])
+                k.point[i] = y[i]
+            k.point[n] = t
+            for i in range(n_parameters):
+                k.parameters[i] = parameters[i]
+            if is_scaled:
+                diagonal_of(t, y, parameters, drivers, k.inverse[0:n])
+            else:
+                for i in range(n):
+                    k.inverse[i] = splat(zero)
 
-        return operate
+        return place
 
-    def _iterate(self) -> IterateFn:
-        settings, target, operate = self.settings, self.target, self._operate()
-        n, precision, budget = settings.system.n_states, settings.precision, settings.max_iterations
-        precondition = make_precondition(target, settings.preconditioner, operate, n, precision)
-        parts = make_parts(target, operate, precondition, n, precision, settings.share)
+    def _solve(self, n_parts: int, operate: OperatorFn, divide: OperatorFn) -> SolveFn:
+        target, ok, failed = self.target, np.int32(0), np.int32(Status.linear_failed)
+        open_memory, iterate = self._open(), self._iterate(n_parts, operate, divide)
+        select, splat = target.select, target.splat
+
+        @target.apart
+        def solve(b: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> StatusBits:
+            found = iterate(b, weights, open_memory(shared, persistent), shared, persistent)
+            return select(found, splat(ok), splat(failed))
+
+        return solve
+
+    def _iterate(self, n_parts: int, operate: OperatorFn, divide: OperatorFn) -> IterateFn:
+        settings, target = self.settings, self.target
+        n, precision, budget = n_parts * settings.system.n_states, settings.precision, settings.n_iterations
+        precondition = make_precondition(target, settings.preconditioner, operate, divide, n)
+        dot, ratio, arrived = make_measures(target, settings.system.n_states, n_parts, precision, settings.share)
+        recorders = self.recorder("residuals"), self.recorder("iterates")
+        parts = KrylovParts(operate, precondition, dot, ratio, arrived, *recorders)
         match settings.kind:
             case "minimal-residual":
                 return make_minimal_residual(target, parts, n, precision, budget)
             case "bicgstab":
                 return make_bicgstab(target, parts, n, precision, budget)
             case "gmres":
-                dim = settings.krylov_dim
-                return make_gmres(target, parts, n, precision, krylov_dim=dim, max_restarts=max(budget // dim, 1))
+                dim = settings.krylov_dim(n_parts)
+                return make_gmres(target, parts, n, precision, krylov_dim=dim, max_restarts=budget)
             case never:
                 assert_never(never)
+
+
+def _buffers(settings: KrylovSettings, n_parts: int) -> tuple[BufferEntry, ...]:
+    """What describes the matrix, from `factor` to the last `solve`, and the vectors of one solve."""
+    n_states, precision, dim = settings.system.n_states, settings.precision, settings.krylov_dim(n_parts)
+    n, is_gmres = n_parts * n_states, settings.kind == "gmres"
+    kept = {"point": n_states + 1 + n_parts, "parameters": settings.system.n_parameters, "inverse": n}
+    vectors = {"residual": n, "direction": n, "image": n, "rest": n * (settings.preconditioner == "neumann")}
+    vectors["basis"] = basis_size(n, dim) if is_gmres else 3 * n * (settings.kind == "bicgstab")
+    vectors["coefficients"] = coefficients_size(dim) * is_gmres
+    return (
+        *(buffer(name, size, precision, persistent=True) for name, size in kept.items()),
+        *(buffer(name, size, precision) for name, size in vectors.items()),
+    )
+
+
+def _recordings(settings: KrylovSettings, n_parts: int) -> tuple[Recording, ...]:
+    """Of the last solve, the residual before each iteration and after the last, and what each has found."""
+    size, n_rows = n_parts * settings.system.n_states, settings.n_iterations
+    return (
+        Recording(name="residuals", n_rows=n_rows + 1, size=size, precision=settings.precision),
+        Recording(name="iterates", n_rows=n_rows, size=size, precision=settings.precision),
+    )
+
+
+@final
+class KrylovSolver(KrylovFactory[LinearFunctions]):
+    """Solves ``(I - gamma_dt*J) @ x = b`` without a matrix."""
+
+    @staticmethod
+    @override
+    def buffers(settings: KrylovSettings) -> tuple[BufferEntry, ...]:
+        """The matrix' description and vectors."""
+        return _buffers(settings, 1)
+
+    @staticmethod
+    @override
+    def recordings(settings: KrylovSettings) -> tuple[Recording, ...]:
+        """Residuals and iterates."""
+        return _recordings(settings, 1)
+
+    @override
+    def build(self) -> LinearFunctions:
+        settings, target, n = self.settings, self.target, self.settings.system.n_states
+        place, open_memory, splat, ok = self._place(), self._open(), target.splat, np.int32(0)
+        invert: InvertFn = make_invert(target, n, settings.precision, settings.least_pivot)
+
+        @target.apart
+        def factor(
+            t: Real,
+            y: Vector,
+            parameters: Vector,
+            drivers: Vector,
+            gamma_dt: Real,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> StatusBits:
+            k = open_memory(shared, persistent)
+            place(t, y, parameters, drivers, k)
+            k.point[n + 1] = gamma_dt
+            invert(k)
+            return splat(ok)
+
+        operate = make_operate(target, n, self.product.device_function)
+        return LinearFunctions(factor, self._solve(1, operate, make_divide(target, n)))
+
+
+@final
+class KrylovPairSolver(KrylovFactory[PairFunctions]):
+    """Solves ``(I - (re_dt + i*im_dt)*J) @ x = b`` without a matrix, for two conjugate systems at once."""
+
+    @staticmethod
+    @override
+    def buffers(settings: KrylovSettings) -> tuple[BufferEntry, ...]:
+        """The matrix' description and vectors, two numbers for each state."""
+        return _buffers(settings, 2)
+
+    @staticmethod
+    @override
+    def recordings(settings: KrylovSettings) -> tuple[Recording, ...]:
+        """Residuals and iterates."""
+        return _recordings(settings, 2)
+
+    @override
+    def build(self) -> PairFunctions:
+        settings, target, n = self.settings, self.target, self.settings.system.n_states
+        place, open_memory, splat, ok = self._place(), self._open(), target.splat, np.int32(0)
+        invert: InvertFn = make_pair_invert(target, n, settings.precision, settings.least_pivot)
+
+        @target.apart
+        def factor(
+            t: Real,
+            y: Vector,
+            parameters: Vector,
+            drivers: Vector,
+            re_dt: Real,
+            im_dt: Real,
+            shared: SharedBank,
+            persistent: PersistentBank,
+        ) -> StatusBits:
+            k = open_memory(shared, persistent)
+            place(t, y, parameters, drivers, k)
+            k.point[n + 1], k.point[n + 2] = re_dt, im_dt
+            invert(k)
+            return splat(ok)
+
+        operate = make_pair_operate(target, n, self.product.device_function)
+        return PairFunctions(factor, self._solve(2, operate, make_pair_divide(target, n)))

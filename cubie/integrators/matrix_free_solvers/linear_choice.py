@@ -5,8 +5,8 @@ from typing import Final, Literal, TypeAlias, final, get_args
 
 from cubie._types import FloatPrecision, nearest
 from cubie.integrators.matrix_free_solvers.krylov_settings import KrylovSettings
-from cubie.integrators.matrix_free_solvers.krylov_solver import KrylovSolver
-from cubie.integrators.matrix_free_solvers.linear_solver import LinearSettings, LinearSolver
+from cubie.integrators.matrix_free_solvers.krylov_solver import KrylovPairSolver, KrylovSolver
+from cubie.integrators.matrix_free_solvers.linear_solver import LinearSettings, LinearSolver, PairSolver
 from cubie.integrators.matrix_free_solvers.pivot_order import elimination_work
 from cubie.integrators.matrix_free_solvers.preconditioners import PRECONDITIONERS, Preconditioner
 from cubie.odesystems.ode_system import ODESystem
@@ -16,6 +16,7 @@ LinearKind: TypeAlias = Literal["auto", "direct", "bicgstab", "gmres", "minimal-
 LINEAR_KINDS: Final[tuple[LinearKind, ...]] = get_args(LinearKind)
 AnyLinearSettings: TypeAlias = LinearSettings | KrylovSettings
 AnyLinearSolver: TypeAlias = LinearSolver | KrylovSolver
+AnyPairSolver: TypeAlias = PairSolver | KrylovPairSolver
 
 MOST_WORK: Final = 12_000
 """Multiply-adds of an elimination that is still generated: compilation takes about a millisecond for each."""
@@ -65,12 +66,19 @@ def make_linear_solver(settings: AnyLinearSettings, target: Target) -> AnyLinear
     return LinearSolver(settings, target=target)
 
 
-def configured_linear(solver: AnyLinearSolver, settings: AnyLinearSettings) -> bool:
+def make_pair_solver(settings: AnyLinearSettings, target: Target) -> AnyPairSolver:
+    """Make the factory of a solver of complex systems."""
+    if isinstance(settings, KrylovSettings):
+        return KrylovPairSolver(settings, target=target)
+    return PairSolver(settings, target=target)
+
+
+def configured_linear(solver: AnyLinearSolver | AnyPairSolver, settings: AnyLinearSettings) -> bool:
     """Let a solver go by other settings, if they are its own; tell whether they are."""
-    if isinstance(solver, KrylovSolver) and isinstance(settings, KrylovSettings):
+    if isinstance(solver, KrylovSolver | KrylovPairSolver) and isinstance(settings, KrylovSettings):
         solver.configure_system(settings)
         return True
-    if isinstance(solver, LinearSolver) and isinstance(settings, LinearSettings):
+    if isinstance(solver, LinearSolver | PairSolver) and isinstance(settings, LinearSettings):
         solver.configure_system(settings)
         return True
     return False

@@ -22,9 +22,10 @@ class FactorFn(Protocol):
 
 
 class SolveFn(Protocol):
-    """Overwrite `b`, shape (n_states,), by the solution x; answer 0, or why there is none.
+    """Overwrite `b` by the solution x; answer 0, or why there is none.
 
-    `weights`, shape (n_states,), are one over the error that each x may have: what iterations go by.
+    `b` has the shape (n_states,), or (2*n_states,) with all real parts first if the system is complex. `weights`, shape
+    (n_states,), are one over the error that each x may have: what iterations go by.
     """
 
     def __call__(self, b: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> StatusBits: ...
@@ -64,19 +65,11 @@ class PairFactorFn(Protocol):
     ) -> StatusBits: ...
 
 
-class PairSolveFn(Protocol):
-    """Overwrite ``b_re + i*b_im`` by the complex solution; answer 0, or why there is none."""
-
-    def __call__(
-        self, b_re: Vector, b_im: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank
-    ) -> StatusBits: ...
-
-
 class PairFunctions(NamedTuple):
     """The device functions of a linear solver for one complex pair of systems."""
 
     factor: PairFactorFn
-    solve: PairSolveFn
+    solve: SolveFn
 
 
 class PairFactory(Protocol):

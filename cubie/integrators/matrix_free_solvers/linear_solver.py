@@ -126,6 +126,7 @@ class PairSolver(DirectSolver[PairFunctions]):
     @override
     def build(self) -> PairFunctions:
         settings, precision = self.settings, self.settings.precision
+        n, end = settings.n_states, 2 * settings.n_states
         eliminate_in, substitute = complex_elimination(self.target, settings.elimination(is_complex=True), precision)
         target, ok, singular = self.target, np.int32(0), np.int32(Status.singular)
         allocate_jacobian, allocate_factors = self.allocator("jacobian"), self.allocator("factors")
@@ -147,10 +148,8 @@ class PairSolver(DirectSolver[PairFunctions]):
             return select(eliminate_in(jacobian, re_dt, im_dt, factors), splat(ok), splat(singular))
 
         @target.device
-        def solve(
-            b_re: Vector, b_im: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank
-        ) -> StatusBits:
-            substitute(allocate_factors(shared, persistent), b_re, b_im)
+        def solve(b: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> StatusBits:
+            substitute(allocate_factors(shared, persistent), b[0:n], b[n:end])
             return splat(ok)
 
         return PairFunctions(factor, solve)

@@ -7,7 +7,7 @@ Saad (2003), Iterative Methods for Sparse Linear Systems, Sec. 4.1 and 12.3.
 
 from typing import Final, Literal, Protocol, TypeAlias, get_args
 
-from cubie._types import FloatPrecision, Vector
+from cubie._types import Vector
 from cubie.integrators.matrix_free_solvers.krylov_memory import KrylovMemory, OperatorFn
 from cubie.targets.base import Target
 from cubie.targets.unroll import static
@@ -25,18 +25,20 @@ class PreconditionFn(Protocol):
 
 
 def make_precondition(
-    target: Target, kind: Preconditioner, operate: OperatorFn, n: int, precision: FloatPrecision
+    target: Target, kind: Preconditioner, operate: OperatorFn, divide: OperatorFn, size: int
 ) -> PreconditionFn:
-    """Build a preconditioner; `k.inverse` holds one over the matrix' diagonal, or ones for "none"."""
-    n_terms, fma = NEUMANN_TERMS * (kind == "neumann"), target.fma
+    """Build a preconditioner of vectors of `size` numbers; `divide` is by the matrix' diagonal, or 1 for "none"."""
+    n_terms = NEUMANN_TERMS * (kind == "neumann")
 
     @target.device
     def precondition(vector: Vector, out: Vector, k: KrylovMemory) -> None:
-        for i in range(n):
-            out[i] = k.inverse[i] * vector[i]
+        divide(vector, out, k)
         for _ in static(range(n_terms)):
             operate(out, k.rest, k)
-            for i in range(n):
-                out[i] = fma(k.inverse[i], vector[i] - k.rest[i], out[i])
+            for i in range(size):
+                k.rest[i] = vector[i] - k.rest[i]
+            divide(k.rest, k.rest, k)
+            for i in range(size):
+                out[i] = out[i] + k.rest[i]
 
     return precondition

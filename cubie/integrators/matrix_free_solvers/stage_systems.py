@@ -19,8 +19,15 @@ from cubie._types import (
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory
 from cubie.integrators.algorithms.rounded_tableau import RoundedRow
+from cubie.integrators.matrix_free_solvers.linear_choice import (
+    AS_SUITS,
+    AnyLinearSettings,
+    LinearChoice,
+    configured_linear,
+    make_linear_solver,
+    make_pair_solver,
+)
 from cubie.integrators.matrix_free_solvers.linear_functions import SolveFn
-from cubie.integrators.matrix_free_solvers.linear_solver import LinearSettings, LinearSolver, PairSolver
 from cubie.odesystems.ode_system import ODESystem
 from cubie.targets.base import Target
 from cubie.targets.unroll import static
@@ -43,11 +50,12 @@ class StageSystemsSettings:
     scales: RoundedRow
     pair_scales: tuple[RoundedRow, ...]
     n_real: int
+    linear_choice: LinearChoice = AS_SUITS
 
     @property
-    def linear(self) -> LinearSettings:
+    def linear(self) -> AnyLinearSettings:
         """Settings of each solver."""
-        return LinearSettings(system=self.system, precision=self.precision)
+        return self.linear_choice.settings(self.system, self.precision)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -86,18 +94,21 @@ class StageSystems(CUDAFactory[StageSystemsSettings, StageSystemsFunctions]):
 
     def __init__(self, settings: StageSystemsSettings, *, target: Target) -> None:
         super().__init__(settings, target=target)
-        n_real, n_pairs = settings.shape
-        self.reals = [self.adopt(f"real_{i}", LinearSolver(settings.linear, target=target)) for i in range(n_real)]
-        self.pairs = [self.adopt(f"pair_{i}", PairSolver(settings.linear, target=target)) for i in range(n_pairs)]
+        (n_real, n_pairs), linear = settings.shape, settings.linear
+        self.reals = [self.adopt(f"real_{i}", make_linear_solver(linear, target)) for i in range(n_real)]
+        self.pairs = [self.adopt(f"pair_{i}", make_pair_solver(linear, target)) for i in range(n_pairs)]
 
     def configure_systems(self, settings: StageSystemsSettings) -> None:
         """Go by `settings`, which must have the same shape, the solvers too."""
         assert settings.shape == (len(self.reals), len(self.pairs))
         self.configure(settings)
-        for real in self.reals:
-            real.configure_system(settings.linear)
-        for pair in self.pairs:
-            pair.configure_system(settings.linear)
+        linear = settings.linear
+        for i, real in enumerate(self.reals):
+            if not configured_linear(real, linear):
+                self.reals[i] = self.adopt(f"real_{i}", make_linear_solver(linear, self.target))
+        for i, pair in enumerate(self.pairs):
+            if not configured_linear(pair, linear):
+                self.pairs[i] = self.adopt(f"pair_{i}", make_pair_solver(linear, self.target))
 
     @staticmethod
     @override
@@ -166,8 +177,7 @@ class StageSystems(CUDAFactory[StageSystemsSettings, StageSystemsFunctions]):
                 status = select(status > 0, status, answer)
             for i in static(range(n_pairs)):
                 answer = solve_pair[i](
-                    b[(n_real + 2 * i) * n : (n_real + 2 * i + 1) * n],
-                    b[(n_real + 2 * i + 1) * n : (n_real + 2 * i + 2) * n],
+                    b[(n_real + 2 * i) * n : (n_real + 2 * i + 2) * n],
                     weights,
                     pair_shared[i](shared, persistent),
                     pair_persistent[i](shared, persistent),

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from cubie.integrators.matrix_free_solvers.krylov_settings import KRYLOV_KINDS, KrylovKind, KrylovSettings
-from cubie.integrators.matrix_free_solvers.krylov_solver import KrylovSolver
+from cubie.integrators.matrix_free_solvers.krylov_solver import KrylovPairSolver, KrylovSolver
 from cubie.integrators.matrix_free_solvers.preconditioners import PRECONDITIONERS, Preconditioner
 from cubie.odesystems import create_ode_system
 from cubie.status import Status
@@ -62,6 +62,30 @@ def test_errors_are_within_what_is_allowed(
     for run in range(WIDTH):
         matrix = np.eye(len(y)) - scale[run] * jacobian(problem.system(), y[:, run], p)
         assert np.abs(found[:, run] - np.linalg.solve(matrix, right[:, run])).max() < 3 * ALLOWED
+
+
+@KINDS
+@pytest.mark.parametrize("preconditioner", PRECONDITIONERS)
+@pytest.mark.parametrize(("name", "longest"), [("bruss1d_n32", 1e-2), ("hires", 0.1)])
+def test_complex_systems_are_solved_as_real_ones_of_twice_the_size(
+    name: str, longest: float, kind: KrylovKind, preconditioner: Preconditioner
+) -> None:
+    problem, scale = PROBLEMS[name], longest * np.array([1e-2, 1e-1, 1.0])
+    y, p = problem.references().y[0, [0, 5, 10]].T, np.array(problem.defaults)
+    right = np.random.default_rng(4).normal(size=(2 * len(y), WIDTH))
+    made = settings(name, kind, preconditioner, 800)
+    solver = KrylovPairSolver(made, target=ReferenceTarget(width=WIDTH, poison=True))
+    memory = scratch(1, WIDTH), scratch(solver.persistent_local_buffer_size, WIDTH)
+    parameters = rows(np.repeat(p[:, np.newaxis], WIDTH, axis=1).tolist())
+    b, weights = rows(right.tolist()), rows(np.full(y.shape, 1.0 / ALLOWED).tolist())
+    t, functions = reals(*(0.0,) * WIDTH), solver.device_function
+    at, parts = rows(y.tolist()), (reals(*scale), reals(*-0.7 * scale))
+    functions.factor(t, at, parameters, scratch(1, WIDTH), *parts, *memory)
+    assert floats(functions.solve(b, weights, *memory)) == [0.0] * WIDTH
+    found, load = (x[: len(y)] + 1j * x[len(y) :] for x in (b.values, right))
+    for run in range(WIDTH):
+        matrix = np.eye(len(y)) - (1 - 0.7j) * scale[run] * jacobian(problem.system(), y[:, run], p)
+        assert np.abs(found[:, run] - np.linalg.solve(matrix, load[:, run])).max() < 3 * ALLOWED
 
 
 @KINDS

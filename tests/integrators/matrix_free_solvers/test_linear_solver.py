@@ -93,9 +93,9 @@ def test_complex_solution_leaves_no_residual_but_rounding(problem: Problem) -> N
     assert answers == [0] * WIDTH
     random = np.random.default_rng(2)
     real, imaginary = random.normal(size=y.shape), random.normal(size=y.shape)
-    parts = rows(real.tolist()), rows(imaginary.tolist())
-    assert floats(functions.solve(*parts, NO_WEIGHTS, *memory)) == [0] * WIDTH
-    solution = parts[0].values + 1j * parts[1].values
+    pair, n = rows([*real.tolist(), *imaginary.tolist()]), len(y)
+    assert floats(functions.solve(pair, NO_WEIGHTS, *memory)) == [0] * WIDTH
+    solution = pair.values[:n] + 1j * pair.values[n:]
     missed = misses(system, y, p, (scale * (1 - 0.7j)).astype(np.complex128), solution, real + 1j * imaginary)
     assert missed.max() < 400 * np.finfo(np.float64).eps
 

@@ -151,19 +151,21 @@ def solved(
     parameters = rows(j.reshape(WIDTH, n * n).T.tolist(), precision)
     t, y = reals(*(0.0,) * WIDTH, precision=precision), rows(np.zeros((n, WIDTH)).tolist(), precision)
     re, im = (reals(*(part,) * WIDTH, precision=precision) for part in (scale.real, scale.imag))
-    ones, twos, none = (rows(np.full((n, WIDTH), value).tolist(), precision) for value in (1.0, 2.0, 0.0))
+    ones, none = np.ones((n, WIDTH)).tolist(), scratch(n, WIDTH, precision)
     drivers, shared = scratch(1, WIDTH, precision), scratch(1, WIDTH, precision)
     if is_complex:
         pair = PairSolver(settings, target=target)
         kept = scratch(pair.persistent_local_buffer_size, WIDTH, precision)
         answers = pair.device_function.factor(t, y, parameters, drivers, re, im, shared, kept)
-        pair.device_function.solve(ones, twos, none, shared, kept)
-        return ones.values, twos.values, floats(answers)
+        b = rows([*ones, *(2 * np.ones((n, WIDTH))).tolist()], precision)
+        pair.device_function.solve(b, none, shared, kept)
+        return b.values[:n], b.values[n:], floats(answers)
     solver = LinearSolver(settings, target=target)
     kept = scratch(solver.persistent_local_buffer_size, WIDTH, precision)
     answers = solver.device_function.factor(t, y, parameters, drivers, re, shared, kept)
-    solver.device_function.solve(ones, none, shared, kept)
-    return ones.values, np.zeros((n, WIDTH)), floats(answers)
+    b = rows(ones, precision)
+    solver.device_function.solve(b, none, shared, kept)
+    return b.values, np.zeros((n, WIDTH)), floats(answers)
 
 
 def test_a_singular_matrix_is_told_after_exchanges_too() -> None:
