@@ -140,6 +140,12 @@ def test_a_system_of_twenty_states_stays_in_registers(capability: Capability) ->
     assert taken.registers <= 168  # three blocks of 128 threads
 
 
+def test_shared_memory_takes_what_a_large_system_would_spill(capability: Capability) -> None:
+    kernel = batch_kernel(lorenz96(48), "tsit5", "pi", "float32", every_output=False)
+    taken = resources(batch_kernel_ptx(kernel, capability), capability)
+    assert taken.stack_bytes <= 400
+
+
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_only_slow_paths_of_libdevice_are_called(precision: str, capability: Capability) -> None:
     ptx = batch_kernel_ptx(batch_kernel(PENDULUM, "tsit5", "pi", precision, every_output=True), capability)

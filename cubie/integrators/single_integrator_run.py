@@ -15,6 +15,7 @@ from cubie.integrators.algorithms.methods import (
     configured,
     error_order,
     make_step,
+    shared_vectors,
     step_settings,
     weighs_errors,
 )
@@ -87,6 +88,7 @@ class RunSettings:
             error_order=self.error_order,
             weighs_errors=weighs_errors(step),
             checks_dense=self.dense and self.controller.is_adaptive and checks_dense(step),
+            shared_vectors=shared_vectors(step),
         )
 
 

@@ -8,6 +8,7 @@ would lose their meaning.
 import math
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, ParamSpec, TypeVar, cast, final
 
 import numpy as np
@@ -154,6 +155,7 @@ FUNCTIONS: Final[dict[str, Any]] = (
 )
 
 
+@lru_cache(maxsize=1)
 def packs() -> tuple[UnaryFn, UnaryFn]:
     """Return what `remember` and `recall` are where a controller's reals are singles and a run's doubles."""
     from numba.cuda.extending import intrinsic

@@ -34,7 +34,11 @@ from cubie.integrators.algorithms.rounded_tableau import nonzero
 from cubie.targets.unroll import expression, static
 
 MOST_IN_REGISTERS: Final = 32
-"""With more states, the vectors of a step take more than the registers of a GPU's thread."""
+"""Where a vector takes more of them, the vectors of a step take more than the registers of a GPU's thread."""
+MOST_BESIDE_STATE: Final = 44
+"""Where a vector takes more of them, what a GPU's thread does not hold in registers no longer fits its first cache."""
+MOST_SHARED_BYTES: Final = 1528
+"""A run's part of the shared memory that a warp can have on every GPU, 48 kB."""
 
 
 @final
@@ -59,7 +63,23 @@ class ErkSettings:
     def n_early_sums(self) -> int:
         """How many sums of late stages stand beside each other where they are formed early."""
         n_rows = self.tableau.n_stages + (self.end == self.tableau.n_stages)
-        return max(0, n_rows - 1 - turn_of(n_rows, self.n_errors)) * (self.n_states > MOST_IN_REGISTERS)
+        return max(0, n_rows - 1 - turn_of(n_rows, self.n_errors)) * (self.n_registers > MOST_IN_REGISTERS)
+
+    @property
+    def n_registers(self) -> int:
+        """How many 32-bit registers one vector takes."""
+        return self.n_states * (2 if self.precision is np.float64 else 1)
+
+    @property
+    def shared_vectors(self) -> tuple[str, ...]:
+        """Which of the loop's vectors stand in a GPU's shared memory: those that live as long as a step, if that is
+        better than registers and there is room (in double precision, by the clock, errors too).
+        """
+        most = MOST_SHARED_BYTES // (4 * self.n_registers)
+        if self.n_registers <= MOST_BESIDE_STATE or most < 2:
+            return ()
+        keeps_error = self.precision is np.float64 and most >= 2 + self.n_errors
+        return ("y", "rate", "error") if keeps_error else ("y", "rate")
 
     @property
     def n_errors(self) -> int:

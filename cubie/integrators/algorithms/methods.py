@@ -167,6 +167,11 @@ def checks_dense(settings: StepSettings) -> bool:
     return not isinstance(settings, ErkSettings)
 
 
+def shared_vectors(settings: StepSettings) -> tuple[str, ...]:
+    """Return the names of the loop's vectors that a method wants in a GPU's shared memory."""
+    return settings.shared_vectors if isinstance(settings, ErkSettings) else ()
+
+
 def make_step(settings: StepSettings, rate: RateFunction) -> Step:
     """Make the factory of a method's steps."""
     if isinstance(settings, RosenbrockSettings):

@@ -4,7 +4,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from cubie._types import Count, Real
+from cubie._types import Mask, Real
 from cubie.integrators.algorithms.base_algorithm_step import StepFn
 from cubie.integrators.loops.clock import Clock
 from cubie.integrators.loops.norms import Norms
@@ -27,10 +27,10 @@ class AttemptFn(Protocol):
     def __call__(self, state: State, w: Workspace, arguments: LoopArguments) -> Attempt: ...
 
 
-class BlameFn(Protocol):
-    """Return the status of runs that a failed step has ended."""
+class JudgeFn(Protocol):
+    """Give the runs of the mask, which have just ended, the status that their last attempt gives them."""
 
-    def __call__(self, tried: Attempt) -> Count: ...
+    def __call__(self, ended: Mask, state: State, tried: Attempt) -> State: ...
 
 
 class InsideFn(Protocol):
@@ -70,17 +70,23 @@ def make_inside(target: Target, settings: LoopSettings) -> InsideFn:
     return inside
 
 
-def make_blame(target: Target, settings: LoopSettings) -> BlameFn:
-    """Build what tells why a step failed: a method's own reason goes first."""
+def make_judge(target: Target, settings: LoopSettings) -> JudgeFn:
+    """Build what tells why a run has ended: where a step failed, a method's own reason goes first."""
+    success, max_steps = np.int32(Status.success), np.int32(Status.max_steps)
     too_small, non_finite = np.int32(Status.step_too_small), np.int32(Status.non_finite)
     huge, select, splat = settings.precision(HUGE), target.select, target.splat
 
     @target.device
-    def blame(tried: Attempt) -> Count:
+    def judge(ended: Mask, state: State, tried: Attempt) -> State:
         cause = select(tried.error_squared < huge, splat(too_small), splat(non_finite))
-        return select(tried.answer > 0, tried.answer, cause)
+        cause = select(tried.answer > 0, tried.answer, cause)
+        verdict = select(tried.failed, cause, splat(max_steps))
+        verdict = select(tried.accepted & tried.is_last, splat(success), verdict)
+        status = select(ended & (state.status < 0), verdict, state.status)
+        t, t_rest, due, due_rest = state.t, state.t_rest, state.due, state.due_rest
+        return State(t, t_rest, state.dt, state.n_steps, state.n_accepted, state.n_saved, due, due_rest, status)
 
-    return blame
+    return judge
 
 
 def _make_adapted(

@@ -13,7 +13,7 @@ from cubie._types import Count, Mask, PersistentBank, Real, SharedBank, StatusBi
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, buffer
 from cubie.integrators.algorithms.base_algorithm_step import ResetStepFn, StartFn, StepFactory
-from cubie.integrators.loops.attempt import AttemptFn, make_attempt, make_blame
+from cubie.integrators.loops.attempt import AttemptFn, JudgeFn, make_attempt, make_judge
 from cubie.integrators.loops.clock import Clock, make_clock
 from cubie.integrators.loops.first_step import make_first_step
 from cubie.integrators.loops.norms import Norms, make_norms
@@ -65,12 +65,6 @@ class AdvanceStateFn(Protocol):
     ) -> tuple[State, Mask, Attempt]: ...
 
 
-class JudgeFn(Protocol):
-    """Give the runs of the mask, which have just ended, the status that their last attempt gives them."""
-
-    def __call__(self, ended: Mask, state: State, tried: Attempt) -> State: ...
-
-
 class LeaveFn(Protocol):
     """Store the end of the runs of the mask, NaN for saves that a failed one never reached, and counts."""
 
@@ -104,7 +98,11 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         sizes |= {"dense_state": n * settings.dense, "y_kept": n * settings.strides}
         sizes |= {"dense_slope": n * settings.checks_dense, "defect": n * settings.checks_dense}
         sizes |= {"parameters": settings.n_parameters, "drivers": settings.n_drivers}
-        return tuple(buffer(name, size, settings.precision) for name, size in sizes.items())
+        shared = settings.shared_vectors
+        return tuple(
+            buffer(name, size, settings.precision, location="shared" if name in shared else "local")
+            for name, size in sizes.items()
+        )
 
     @override
     def build(self) -> SolveRunsFn:
@@ -116,7 +114,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         forget = method.reset or self._forget_nothing()
         enter = self._enter(clock, norms, saves, forget, method.start or self._start_anywhere())
         leave = self._leave(clock, saves.save)
-        advance, judge = self._advance(clock, attempt, saves.emit), self._judge()
+        advance, judge = self._advance(clock, attempt, saves.emit), make_judge(self.target, self.settings)
         stride = make_stride(self.target, self.settings, clock, norms, method.step, self.rate.device_function)
         build = self._queue if self.target.refills else self._one
         return build(enter, stride, advance, judge, leave)
@@ -335,24 +333,6 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
             return moved, active & negate(ended), tried
 
         return advance
-
-    def _judge(self) -> JudgeFn:
-        blame, success, max_steps = (
-            make_blame(self.target, self.settings),
-            np.int32(Status.success),
-            np.int32(Status.max_steps),
-        )
-        select, splat = self.target.select, self.target.splat
-
-        @self.target.device
-        def judge(ended: Mask, state: State, tried: Attempt) -> State:
-            arrived = tried.accepted & tried.is_last
-            verdict = select(arrived, splat(success), select(tried.failed, blame(tried), splat(max_steps)))
-            status = select(ended & (state.status < 0), verdict, state.status)
-            t, t_rest, due, due_rest = state.t, state.t_rest, state.due, state.due_rest
-            return State(t, t_rest, state.dt, state.n_steps, state.n_accepted, state.n_saved, due, due_rest, status)
-
-        return judge
 
     def _accept(self) -> AcceptFn:
         n, adaptive, select = self.settings.n_states, self.settings.adaptive, self.target.select

@@ -91,6 +91,7 @@ class LoopSettings:
     error_order : the p of an error that shrinks as ``dt**(p + 1)``.
     weighs_errors : the method wants to know what error the tolerances allow.
     checks_dense : a step in which something is due must bear dense output, too.
+    shared_vectors : buffers that stand in shared memory, unless a user places them elsewhere.
     """
 
     n_states: int
@@ -104,6 +105,7 @@ class LoopSettings:
     error_order: int
     weighs_errors: bool = False
     checks_dense: bool = False
+    shared_vectors: tuple[str, ...] = ()
 
     @property
     def error_size(self) -> int:

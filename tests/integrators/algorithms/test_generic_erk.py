@@ -15,8 +15,9 @@ from cubie._types import FloatPrecision
 from cubie.integrators.algorithms.base_algorithm_step import StepFunctions
 from cubie.integrators.algorithms.butcher_tableau import Interpolant, TableauError
 from cubie.integrators.algorithms.generic_erk import ErkSettings, ExplicitRungeKutta
-from cubie.integrators.algorithms.generic_erk_tableaus import ERK_TABLEAUS
+from cubie.integrators.algorithms.generic_erk_tableaus import ERK_TABLEAUS, find_tableau
 from cubie.odesystems.rate_function import RateFunction, SystemSettings
+from cubie.targets.cuda_launch import LEAST_BLOCK, SHARED_BYTES, padded
 from cubie.targets.reference import ReferenceTarget
 from tests.batches import RateCall, recorded_rates
 from tests.reference_rows import Rows, floats, reals, rows, scratch
@@ -229,3 +230,24 @@ def test_settings_can_be_replaced_by_name() -> None:
     factory.update(tableau=CLOSED, estimates_error=False)
     assert factory.device_function is not before
     assert (factory.settings.n_errors, factory.settings.end, factory.persistent_local_buffer_size) == (0, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("n_states", "precision", "shared"),
+    [
+        (44, np.float32, ()),
+        (48, np.float32, ("y", "rate")),
+        (191, np.float32, ("y", "rate")),
+        (192, np.float32, ()),
+        (20, np.float64, ()),
+        (32, np.float64, ("y", "rate", "error")),
+        (64, np.float64, ("y", "rate")),
+        (96, np.float64, ()),
+    ],
+)
+def test_vectors_too_large_for_registers_stand_in_shared_memory_while_a_warps_fit(
+    n_states: int, precision: FloatPrecision, shared: tuple[str, ...]
+) -> None:
+    settings = ErkSettings(tableau=find_tableau("tsit5"), n_states=n_states, precision=precision)
+    assert settings.shared_vectors == shared
+    assert LEAST_BLOCK * padded(len(shared) * n_states) * np.dtype(precision).itemsize <= SHARED_BYTES
