@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.floors.systems import lorenz96
+from benchmarks.gpu_floors import gpu_name
 from benchmarks.harness import Json, Table, common, finish, machine, parser
 from benchmarks.lorenz import LORENZ
 from cubie.batchsolving.solution import Solution
@@ -68,7 +69,7 @@ def main() -> None:
     goal = OVERHEAD_GOALS["cpu" if options.device == "cpu" else "cuda"]
     notes = (
         f"Lorenz 96, float32, tsit5, {arguments.runs:,} runs, F from 4 to 12, t from 0 to 2, rtol {RTOL:g}, atol "
-        f"{ATOL:g}, on {options.device}; medians of {options.repeats}. Goal: gains of {GOAL}. Around a solve of {FEW} "
+        f"{ATOL:g}, on {options.device if options.device == 'cpu' else gpu_name()}; medians of {options.repeats}. Goal: gains of {GOAL}. Around a solve of {FEW} "
         f"runs of Lorenz a warm solver spends {milliseconds:.3f} ms on the host (goal: {goal})."
     )
     table = Table(headers=HEADERS, rows=tuple(cells for cells, _ in results))
