@@ -33,6 +33,7 @@ from cubie.integrators.algorithms.hermite import cubic_hermite
 from cubie.integrators.algorithms.ode_implicitstep import ImplicitStep
 from cubie.integrators.algorithms.rounded_tableau import nonzero
 from cubie.integrators.matrix_free_solvers.consistent_start import ConsistentStart, consistent_start
+from cubie.integrators.matrix_free_solvers.constraints import Constraints
 from cubie.integrators.matrix_free_solvers.convergence import make_convergence, make_weigh
 from cubie.integrators.matrix_free_solvers.mass_product import WeighFn as MultiplyFn
 from cubie.integrators.matrix_free_solvers.mass_product import make_weigh as make_mass_product
@@ -165,12 +166,19 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
             nonzero((weights.end,))[0],
             (weights.end, weights.end_rate, weights.error),
         )
-        is_stiffly_accurate, one, ok = settings.tableau.is_stiffly_accurate, precision(1), np.int32(0)
+        is_stiffly_accurate, zero, one, ok = (
+            settings.tableau.is_stiffly_accurate,
+            precision(0),
+            precision(1),
+            np.int32(0),
+        )
         rate_weight = precision(float(settings.estimate.rate_weight))
         filter_error, (below, kept) = self.systems.device_function.filter, self.child_allocators("systems")
         rate_of, fma, splat = self.rate.device_function, self.target.fma, self.target.splat
         multiply = self._mass() or multiply_nothing(self.target)
         evaluates = not is_stiffly_accurate or settings.system.mass_matrix is not None
+        # What the last iteration left of these equations doesn't shrink with dt: it would let no step pass.
+        constraints = tuple(sorted(Constraints.of(settings.system).rows))
 
         @self.target.device
         def finish(
@@ -208,6 +216,8 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
                 multiply(load[0:n])
                 for k in range(n):
                     load[k] = fma(dt * rate_weight, rate[k], load[k])
+                for k in static(constraints):
+                    load[k] = splat(zero)
                 status = filter_error(load[0:n], error, below(shared, persistent), kept(shared, persistent))
                 for k in range(n):
                     error[k] = load[k]

@@ -67,6 +67,20 @@ def test_exchanged_rows_solve_a_textbook_pendulum_that_a_fixed_order_fails(monke
     assert failed.status.tolist() == [Status.success, Status.newton_failed, Status.success]
 
 
+@pytest.mark.parametrize("method", ["radau-iia-5", "radau-iia-9"])
+@pytest.mark.parametrize("n_saves", [2, 40])
+def test_what_iterations_leave_of_constraints_makes_no_step_too_long(method: str, n_saves: int) -> None:
+    """PITFALLS: inner tolerances set a floor. It is not in the estimate where a, near 0, has a tiny allowed error."""
+    times = np.linspace(0.0, 3.0, n_saves)
+    solution = swung(ReferenceTarget(width=3), method=method, rtol=1e-5, atol=1e-7, t_eval=times)
+    assert solution.all_succeeded
+    assert (solution.n_rejected < 0.25 * solution.n_steps).all()
+    angle, velocity, a, b = solution.y.transpose(1, 0, 2)
+    pull = velocity**2 + 9.81 * np.cos(angle)
+    assert a == pytest.approx(-pull * np.sin(angle), abs=1e-3)
+    assert b == pytest.approx(pull * np.cos(angle), abs=1e-3)
+
+
 def test_a_fixed_order_is_singular_where_its_pivot_vanishes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even from consistent values, no step is short enough."""
     monkeypatch.setattr(linear_solver, "choose_pivots", fixed_order)
