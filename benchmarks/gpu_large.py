@@ -67,9 +67,10 @@ def main() -> None:
     results = [large_row(n, arguments.runs, options.device, options.repeats) for n in PEERS]
     milliseconds = overhead(options.device)
     goal = OVERHEAD_GOALS["cpu" if options.device == "cpu" else "cuda"]
+    device = "cpu" if options.device == "cpu" else gpu_name()
     notes = (
         f"Lorenz 96, float32, tsit5, {arguments.runs:,} runs, F from 4 to 12, t from 0 to 2, rtol {RTOL:g}, atol "
-        f"{ATOL:g}, on {options.device if options.device == 'cpu' else gpu_name()}; medians of {options.repeats}. Goal: gains of {GOAL}. Around a solve of {FEW} "
+        f"{ATOL:g}, on {device}; medians of {options.repeats}. Goal: gains of {GOAL}. Around a solve of {FEW} "
         f"runs of Lorenz a warm solver spends {milliseconds:.3f} ms on the host (goal: {goal})."
     )
     table = Table(headers=HEADERS, rows=tuple(cells for cells, _ in results))
