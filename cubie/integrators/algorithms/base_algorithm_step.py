@@ -46,6 +46,7 @@ class PrepareDenseFn(Protocol):
         rate: Vector,
         parameters: Vector,
         drivers: Vector,
+        y_next: Vector,
         rate_next: Vector,
         out: Vector,
         shared: SharedBank,
@@ -97,6 +98,40 @@ class StartFn(Protocol):
     ) -> StatusBits: ...
 
 
+class SlopeFn(Protocol):
+    """Overwrite `rate`, which is f(t, y), by dy/dt, of which f is the product with M."""
+
+    def __call__(
+        self,
+        t: Real,
+        y: Vector,
+        parameters: Vector,
+        drivers: Vector,
+        rate: Vector,
+        shared: SharedBank,
+        persistent: PersistentBank,
+    ) -> None: ...
+
+
+class ProjectFn(Protocol):
+    """Bring the state at the end of a step back to the constraints, and its error to what such states can be off.
+
+    It answers `status`, or why a run whose status is 0 failed.
+    """
+
+    def __call__(
+        self,
+        status: StatusBits,
+        t: Real,
+        y: Vector,
+        error: Vector,
+        parameters: Vector,
+        drivers: Vector,
+        shared: SharedBank,
+        persistent: PersistentBank,
+    ) -> StatusBits: ...
+
+
 class DenseCheckFn(Protocol):
     """Raise `error` of the runs of the mask to what dense output is off inside the step just made, where that is more.
 
@@ -131,6 +166,7 @@ class StepFunctions(NamedTuple):
     reset : for those that remember something from step to step.
     check_dense : for those whose steps can be too long for their dense output.
     start : for systems some of whose states follow from the others.
+    slope : for methods that step from dy/dt, where that isn't f: their `rate` and `rate_next` are dy/dt.
     """
 
     step: StepFn
@@ -139,6 +175,7 @@ class StepFunctions(NamedTuple):
     reset: ResetStepFn | None = None
     check_dense: DenseCheckFn | None = None
     start: StartFn | None = None
+    slope: SlopeFn | None = None
 
 
 class StepFactory(Protocol):

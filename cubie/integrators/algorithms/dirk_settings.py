@@ -8,6 +8,7 @@ from cubie._types import FloatPrecision
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, TableauError
 from cubie.integrators.algorithms.exact_matrices import padded
 from cubie.integrators.algorithms.stability import limit_at_infinity
+from cubie.integrators.matrix_free_solvers.consistency import ConsistencySettings
 from cubie.integrators.matrix_free_solvers.convergence import MAX_ITERATIONS, MAX_ITERATIONS_OF_FIXED_STEPS
 from cubie.integrators.matrix_free_solvers.linear_choice import AS_SUITS, AnyLinearSettings, LinearChoice
 from cubie.integrators.matrix_free_solvers.newton_krylov import NewtonSettings
@@ -58,6 +59,17 @@ class DirkSettings:
         """The embedded formula needs the filter."""
         tableau = self.tableau
         return tableau.b_hat is not None and math.isinf(limit_at_infinity(tableau.a, tableau.b_hat))
+
+    @property
+    def consistency(self) -> ConsistencySettings:
+        """Settings of consistent values; rates are dy/dt here, which only the first of all is to be solved for."""
+        return ConsistencySettings(
+            system=self.system,
+            precision=self.precision,
+            has_slopes=self.system.mass_matrix is not None,
+            projects=not self.tableau.is_stiffly_accurate,
+            n_errors=self.n_errors,
+        )
 
     @property
     def newton(self) -> NewtonSettings:

@@ -9,7 +9,7 @@ from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
 from cubie.integrators.algorithms.filtered_estimate import FilteredEstimate
 from cubie.integrators.algorithms.firk_weights import FirkWeights, analysed, firk_weights
 from cubie.integrators.algorithms.rounded_tableau import nearest
-from cubie.integrators.matrix_free_solvers.consistent_start import StartSettings
+from cubie.integrators.matrix_free_solvers.consistency import ConsistencySettings
 from cubie.integrators.matrix_free_solvers.convergence import (
     MAX_ITERATIONS,
     MAX_ITERATIONS_OF_FIXED_STEPS,
@@ -90,9 +90,20 @@ class FirkSettings:
         )
 
     @property
-    def start(self) -> StartSettings:
-        """Settings of consistent initial values."""
-        return StartSettings(system=self.system, precision=self.precision)
+    def solves_slopes(self) -> bool:
+        """Dense output is Hermite's, and the rates that it takes are not f."""
+        return self.tableau.interpolant is None and self.system.mass_matrix is not None
+
+    @property
+    def consistency(self) -> ConsistencySettings:
+        """Settings of consistent values."""
+        return ConsistencySettings(
+            system=self.system,
+            precision=self.precision,
+            has_slopes=self.solves_slopes,
+            projects=not self.tableau.is_stiffly_accurate,
+            n_errors=self.n_errors,
+        )
 
     @property
     def iteration(self) -> IterationSettings:

@@ -6,6 +6,10 @@ is `rate_next`. An error estimate whose embedded formula is unbounded at infinit
 ``inv(M - gamma*dt*J)``. Stages are numbered as in the tableau; `y_next` holds what a stage starts from, `rate_next` its
 increment.
 
+So a mass matrix takes no more of a step than ``M @ z`` in Newton's method: all rates are dy/dt, and an explicit first
+stage is the last one of the step before. Only where no stage has led is dy/dt solved for: at the start of a run, and at
+the end of a step of a method that isn't stiffly accurate, which is brought back to the constraints there.
+
 References
 ----------
 Hairer & Wanner (1996), Solving ODEs II, Sec. IV.6 and IV.8.
@@ -20,10 +24,13 @@ from typing_extensions import Unpack, override
 from cubie._types import Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import Recording, buffer
+from cubie.integrators.algorithms.absent import keep_end, keep_rate
 from cubie.integrators.algorithms.base_algorithm_step import (
     DenseCheckFn,
     InterpolateFn,
+    ProjectFn,
     ResetStepFn,
+    SlopeFn,
     StageRateFn,
     StepFn,
     StepFunctions,
@@ -36,7 +43,12 @@ from cubie.integrators.algorithms.hermite import cubic_hermite
 from cubie.integrators.algorithms.ode_implicitstep import ImplicitStep
 from cubie.integrators.algorithms.rounded_tableau import nearest, nonzero
 from cubie.integrators.algorithms.stage_prediction import rate_predictions
+from cubie.integrators.matrix_free_solvers.consistency import Consistency
+from cubie.integrators.matrix_free_solvers.consistency_memory import consistent_functions
 from cubie.integrators.matrix_free_solvers.linear_choice import configured_linear, make_linear_solver
+from cubie.integrators.matrix_free_solvers.mass_product import WeighFn as MultiplyFn
+from cubie.integrators.matrix_free_solvers.mass_product import make_weigh as make_mass_product
+from cubie.integrators.matrix_free_solvers.mass_product import multiply_nothing
 from cubie.integrators.matrix_free_solvers.newton_krylov import NewtonKrylov
 from cubie.odesystems.rate_function import RateFunction
 from cubie.targets.unroll import expression, static
@@ -73,6 +85,7 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
         super().__init__(settings, rate)
         self.linear = make_linear_solver(settings.linear, rate.target)
         self.newton = self.adopt("newton", NewtonKrylov(settings.newton, rate, self.linear))
+        self.consistency = self.adopt("consistency", Consistency(settings.consistency, rate))
 
     def update(self, **changes: Unpack[DirkChanges]) -> None:
         """Replace some settings."""
@@ -84,6 +97,7 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
             self.linear = make_linear_solver(settings.linear, self.target)
             self.newton.linear = self.newton.adopt("linear", self.linear)
         self.newton.configure(settings.newton)
+        self.consistency.configure(settings.consistency)
         self.configure(settings)
 
     @staticmethod
@@ -121,7 +135,12 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
         dense = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
         interpolate = dense.interpolate if self.settings.tableau.interpolant is None else self._interpolate()
         check_dense = self._check_dense(interpolate) if self.settings.n_errors > 0 else None
-        return StepFunctions(self._step(), dense.prepare_dense, interpolate, self._reset(), check_dense)
+        start, slope, project = consistent_functions(self.consistency, self.child_allocators("consistency"))
+        step = self._step(slope or keep_rate(self.target), project or keep_end(self.target))
+        return StepFunctions(step, dense.prepare_dense, interpolate, self._reset(), check_dense, start, slope)
+
+    def _mass(self) -> MultiplyFn | None:
+        return make_mass_product(self.target, self.settings.system, self.settings.precision)
 
     def _check_dense(self, interpolate: InterpolateFn) -> DenseCheckFn:
         settings, solve_linear = self.settings, self.newton.device_function.solve_linear
@@ -131,7 +150,7 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
         def filtered(x: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> None:
             solve_linear(x, weights, below(shared, persistent), kept(shared, persistent))
 
-        parts = DenseParts(self.rate.device_function, interpolate, filtered, None)
+        parts = DenseParts(self.rate.device_function, interpolate, filtered, self._mass())
         gamma = float(settings.tableau.a[-1][-1])
         return make_dense_check(self.target, settings.n_states, settings.precision, gamma, parts)
 
@@ -163,6 +182,7 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
             self.newton.device_function.solve_linear,
         )
         stage_rate, fma, splat = self._stage_rate(), self.target.fma, self.target.splat
+        multiply = self._mass() or multiply_nothing(self.target)
 
         @self.target.device
         def estimate(
@@ -183,6 +203,7 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
                         total = fma(weights[j], stage_rate(j, i, rate, stage_rates, rate_next), total)
                 load[i] = dt * total
             if filters:
+                multiply(load)
                 status = solve_linear(
                     load, error, newton_shared(shared, persistent), newton_persistent(shared, persistent)
                 )
@@ -192,7 +213,7 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
 
         return estimate
 
-    def _step(self) -> StepFn:
+    def _step(self, slope: SlopeFn, project: ProjectFn) -> StepFn:
         settings, precision = self.settings, self.settings.precision
         n, first, n_stages, end = settings.n_states, settings.first, settings.tableau.n_stages, settings.end
         rounded = settings.tableau.in_precision(precision)
@@ -258,10 +279,13 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
                         if ends_with[j]:
                             change = fma(dt * b[j], stage_rate(j, i, rate, stage_rates, rate_next), change)
                     y_next[i] = change
-                rate_of(t + dt, y_next, parameters, drivers, rate_next)
             if n_errors > 0:
                 answer = estimate(dt, rate, stage_rates, rate_next, correction, error, shared, persistent)
                 status = select(status > 0, status, answer)
+            if end == n_stages:
+                status = project(status, t + dt, y_next, error, parameters, drivers, shared, persistent)
+                rate_of(t + dt, y_next, parameters, drivers, rate_next)
+                slope(t + dt, y_next, parameters, drivers, rate_next, shared, persistent)
             return status
 
         return step

@@ -256,6 +256,7 @@ class ExplicitRungeKutta(ExplicitStep[ErkSettings]):
             rate: Vector,
             parameters: Vector,
             drivers: Vector,
+            y_next: Vector,
             rate_next: Vector,
             out: Vector,
             shared: SharedBank,

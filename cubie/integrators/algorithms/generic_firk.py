@@ -18,9 +18,11 @@ from typing_extensions import Unpack, override
 from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import Recording, buffer
+from cubie.integrators.algorithms.absent import keep_end
 from cubie.integrators.algorithms.base_algorithm_step import (
     DenseCheckFn,
     InterpolateFn,
+    ProjectFn,
     ResetStepFn,
     StepFn,
     StepFunctions,
@@ -29,15 +31,16 @@ from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
 from cubie.integrators.algorithms.dense_check import DenseParts, make_dense_check
 from cubie.integrators.algorithms.firk_equations import Work, make_load, make_predict
 from cubie.integrators.algorithms.firk_settings import FirkSettings
-from cubie.integrators.algorithms.hermite import cubic_hermite
+from cubie.integrators.algorithms.hermite import make_hermite
 from cubie.integrators.algorithms.ode_implicitstep import ImplicitStep
 from cubie.integrators.algorithms.rounded_tableau import nonzero
-from cubie.integrators.matrix_free_solvers.consistent_start import ConsistentStart, consistent_start
-from cubie.integrators.matrix_free_solvers.constraints import Constraints
+from cubie.integrators.matrix_free_solvers.consistency import Consistency
+from cubie.integrators.matrix_free_solvers.consistency_memory import consistent_functions
+from cubie.integrators.matrix_free_solvers.constraints import constraints_of, without_constraints
 from cubie.integrators.matrix_free_solvers.convergence import make_convergence, make_weigh
 from cubie.integrators.matrix_free_solvers.mass_product import WeighFn as MultiplyFn
+from cubie.integrators.matrix_free_solvers.mass_product import make_product, multiply_nothing
 from cubie.integrators.matrix_free_solvers.mass_product import make_weigh as make_mass_product
-from cubie.integrators.matrix_free_solvers.mass_product import multiply_nothing
 from cubie.integrators.matrix_free_solvers.stage_systems import StageSystems
 from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.rate_function import RateFunction
@@ -80,7 +83,7 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
     def __init__(self, settings: FirkSettings, rate: RateFunction) -> None:
         super().__init__(settings, rate)
         self.systems = self.adopt("systems", StageSystems(settings.systems, target=rate.target))
-        self.start = self.adopt("start", ConsistentStart(settings.start, rate))
+        self.consistency = self.adopt("consistency", Consistency(settings.consistency, rate))
 
     def update(self, **changes: Unpack[FirkChanges]) -> None:
         """Replace some settings."""
@@ -90,7 +93,7 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
         """Go by `settings`, the linear systems too, which may be other ones."""
         systems = settings.systems
         self.configure(settings)
-        self.start.configure_system(settings.start)
+        self.consistency.configure(settings.consistency)
         if systems.shape == self.systems.settings.shape:
             self.systems.configure_systems(systems)
         else:
@@ -99,11 +102,12 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
     @staticmethod
     @override
     def buffers(settings: FirkSettings) -> tuple[BufferEntry, ...]:
-        """What stays for dense output and for the next guess: w, and when and how long the step was; then scratch."""
+        """What stays for dense output and for the next guess: w, the last step, slopes; then scratch."""
         n, s, precision = settings.n_states, settings.tableau.n_stages, settings.precision
         return (
             buffer("increments", s * n, precision, persistent=True),
             buffer("history", 3, precision, persistent=True),
+            buffer("slopes", 2 * n * settings.solves_slopes, precision, persistent=True),
             buffer("corrections", s * n, precision),
             buffer("column", s, precision),
             buffer("prediction", s * s, precision),
@@ -121,14 +125,27 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
 
     @override
     def build(self) -> StepFunctions:
-        dense = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
+        start, slope, project = consistent_functions(self.consistency, self.child_allocators("consistency"))
+        dense = make_hermite(
+            self.target, self.settings.n_states, self.settings.precision, slope, self.allocator("slopes")
+        )
         interpolate = dense.interpolate if self.settings.tableau.interpolant is None else self._interpolate()
         check_dense = self._check_dense(interpolate) if self.settings.n_errors > 0 else None
-        start = consistent_start(self.start, self.child_allocators("start"))
-        return StepFunctions(self._step(), dense.prepare_dense, interpolate, self._reset(), check_dense, start)
+        step = self._step(project or keep_end(self.target))
+        return StepFunctions(step, dense.prepare_dense, interpolate, self._reset(), check_dense, start)
 
     def _mass(self) -> MultiplyFn | None:
         return make_mass_product(self.target, self.settings.system, self.settings.precision)
+
+    def _drop_constraints(self) -> MultiplyFn:
+        """Build what takes them out of an error's load: how far a step's start is off them is no error of its end.
+
+        What Newton's iteration left of them doesn't shrink with dt: it would let no step pass.
+        """
+        system = self.settings.system
+        if not constraints_of(system):
+            return multiply_nothing(self.target)
+        return make_product(self.target, without_constraints(system), system.n_states, self.settings.precision)
 
     def _check_dense(self, interpolate: InterpolateFn) -> DenseCheckFn:
         settings, filter_error = self.settings, self.systems.device_function.filter
@@ -159,26 +176,20 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
 
         return reset
 
-    def _finish(self) -> FinishFn:
+    def _finish(self, project: ProjectFn) -> FinishFn:
         settings, weights, precision = self.settings, self.settings.weights, self.settings.precision
         n, s, n_errors = settings.n_states, settings.tableau.n_stages, settings.n_errors
         ends_with, (end, end_rate, error_of) = (
             nonzero((weights.end,))[0],
             (weights.end, weights.end_rate, weights.error),
         )
-        is_stiffly_accurate, zero, one, ok = (
-            settings.tableau.is_stiffly_accurate,
-            precision(0),
-            precision(1),
-            np.int32(0),
-        )
+        is_stiffly_accurate, one, ok = settings.tableau.is_stiffly_accurate, precision(1), np.int32(0)
         rate_weight = precision(float(settings.estimate.rate_weight))
         filter_error, (below, kept) = self.systems.device_function.filter, self.child_allocators("systems")
         rate_of, fma, splat = self.rate.device_function, self.target.fma, self.target.splat
         multiply = self._mass() or multiply_nothing(self.target)
+        drop_constraints = self._drop_constraints()
         evaluates = not is_stiffly_accurate or settings.system.mass_matrix is not None
-        # What the last iteration left of these equations doesn't shrink with dt: it would let no step pass.
-        constraints = tuple(sorted(Constraints.of(settings.system).rows))
 
         @self.target.device
         def finish(
@@ -205,8 +216,6 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
                         slope = fma(end_rate[m], w[m * n + k], slope)
                 y_next[k] = state
                 rate_next[k] = per_dt * slope
-            if evaluates:
-                rate_of(t + dt, y_next, parameters, drivers, rate_next)
             if n_errors > 0:
                 for k in range(n):
                     difference = error_of[0] * w[k]
@@ -216,21 +225,23 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
                 multiply(load[0:n])
                 for k in range(n):
                     load[k] = fma(dt * rate_weight, rate[k], load[k])
-                for k in static(constraints):
-                    load[k] = splat(zero)
+                drop_constraints(load[0:n])
                 status = filter_error(load[0:n], error, below(shared, persistent), kept(shared, persistent))
                 for k in range(n):
                     error[k] = load[k]
+            if evaluates:
+                status = project(status, t + dt, y_next, error, parameters, drivers, shared, persistent)
+                rate_of(t + dt, y_next, parameters, drivers, rate_next)
             return status
 
         return finish
 
-    def _step(self) -> StepFn:
+    def _step(self, project: ProjectFn) -> StepFn:
         size, zero = self.settings.tableau.n_stages * self.settings.n_states, self.settings.precision(0)
         n, weigh = self.settings.n_states, make_weigh(self.target, self.settings.iteration, self.settings.n_states)
         begin, resolve, judge, end = make_convergence(self.target, self.settings.iteration)
         (prepare, solve, _), (below, kept) = self.systems.device_function, self.child_allocators("systems")
-        settings, finish = self.settings, self._finish()
+        settings, finish = self.settings, self._finish(project)
         predict = make_predict(self.target, settings.weights, n, settings.precision)
         load = make_load(self.target, settings.weights, settings.systems, self.rate.device_function, self._mass())
         allocate_w, allocate_history = self.allocator("increments"), self.allocator("history")

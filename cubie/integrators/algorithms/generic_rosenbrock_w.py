@@ -15,24 +15,26 @@ from typing import TypedDict, final
 
 from typing_extensions import Unpack, override
 
-from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
+from cubie._types import FloatPrecision, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import Recording, buffer
+from cubie.integrators.algorithms.absent import keep_end
 from cubie.integrators.algorithms.base_algorithm_step import (
     AlgorithmStep,
     DenseCheckFn,
     InterpolateFn,
     PrepareDenseFn,
-    StartFn,
+    ProjectFn,
     StepFn,
     StepFunctions,
 )
 from cubie.integrators.algorithms.dense_check import DenseParts, make_dense_check
-from cubie.integrators.algorithms.hermite import cubic_hermite
+from cubie.integrators.algorithms.hermite import make_hermite
 from cubie.integrators.algorithms.rosenbrock_stages import RosenbrockStages, StageParts, make_stage
 from cubie.integrators.algorithms.rosenbrock_tableau import RosenbrockTableau
 from cubie.integrators.algorithms.rounded_tableau import nonzero
-from cubie.integrators.matrix_free_solvers.consistent_start import ConsistentStart, StartSettings
+from cubie.integrators.matrix_free_solvers.consistency import Consistency, ConsistencySettings
+from cubie.integrators.matrix_free_solvers.consistency_memory import consistent_functions
 from cubie.integrators.matrix_free_solvers.krylov_settings import KrylovSettings
 from cubie.integrators.matrix_free_solvers.linear_choice import (
     AS_SUITS,
@@ -80,9 +82,20 @@ class RosenbrockSettings:
         return isinstance(self.linear, KrylovSettings)
 
     @property
-    def start(self) -> StartSettings:
-        """Settings of consistent initial values."""
-        return StartSettings(system=self.system, precision=self.precision)
+    def solves_slopes(self) -> bool:
+        """Dense output is Hermite's, and the rates that it takes are not f."""
+        return self.tableau.interpolant is None and self.system.mass_matrix is not None
+
+    @property
+    def consistency(self) -> ConsistencySettings:
+        """Settings of consistent values."""
+        return ConsistencySettings(
+            system=self.system,
+            precision=self.precision,
+            has_slopes=self.solves_slopes,
+            projects=not self.tableau.is_stiffly_accurate,
+            n_errors=self.n_errors,
+        )
 
 
 class RosenbrockChanges(TypedDict, total=False):
@@ -102,7 +115,7 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
         self.linear = self.adopt("linear", make_linear_solver(settings.linear, rate.target))
         system = SystemSettings(system=settings.system, precision=settings.precision)
         self.time_derivative = self.adopt("time_derivative", TimeDerivativeFunction(system, target=rate.target))
-        self.start = self.adopt("start", ConsistentStart(settings.start, rate))
+        self.consistency = self.adopt("consistency", Consistency(settings.consistency, rate))
 
     def update(self, **changes: Unpack[RosenbrockChanges]) -> None:
         """Replace some settings."""
@@ -112,14 +125,14 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
         """Go by `settings`, the linear solver and the time derivative too."""
         if not configured_linear(self.linear, settings.linear):
             self.linear = self.adopt("linear", make_linear_solver(settings.linear, self.target))
-        self.start.configure_system(settings.start)
+        self.consistency.configure(settings.consistency)
         self.time_derivative.configure(SystemSettings(system=settings.system, precision=settings.precision))
         self.configure(settings)
 
     @staticmethod
     @override
     def buffers(settings: RosenbrockSettings) -> tuple[BufferEntry, ...]:
-        """The solutions of all stages, the time derivative, vectors for dense output, one over the allowed errors."""
+        """The solutions of all stages, df/dt, vectors for dense output, slopes, one over the allowed errors."""
         tableau, n = settings.tableau, settings.n_states
         has_extra = tableau.n_dense_stages > tableau.n_stages
         is_kept = tableau.interpolant is not None
@@ -129,6 +142,7 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
             buffer("stages", tableau.n_dense_stages * n, settings.precision, persistent=is_kept),
             buffer("drift", n_drift, settings.precision, persistent=has_extra and n_drift > 0),
             buffer("dense", n_vectors * n, settings.precision, persistent=is_kept),
+            buffer("slopes", 2 * n * settings.solves_slopes, settings.precision, persistent=True),
             buffer("weights", n * settings.weighs_errors, settings.precision, persistent=True),
         )
 
@@ -143,12 +157,17 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
     @override
     def build(self) -> StepFunctions:
         rows = RosenbrockStages(self.settings.tableau, self.settings.precision)
+        start, slope, project = consistent_functions(self.consistency, self.child_allocators("consistency"))
         if self.settings.tableau.interpolant is None:
-            prepare_dense, interpolate = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
+            prepare_dense, interpolate = make_hermite(
+                self.target, self.settings.n_states, self.settings.precision, slope, self.allocator("slopes")
+            )
         else:
             prepare_dense, interpolate = self._prepare_dense(rows), self._interpolate()
-        check_dense, start = self._check_dense(rows, interpolate), self._start()
-        return StepFunctions(self._step(rows), prepare_dense, interpolate, start=start, check_dense=check_dense)
+        check_dense = self._check_dense(rows, interpolate)
+        return StepFunctions(
+            self._step(rows, project), prepare_dense, interpolate, start=start, check_dense=check_dense
+        )
 
     def _check_dense(self, rows: RosenbrockStages, interpolate: InterpolateFn) -> DenseCheckFn:
         settings, solve = self.settings, self.linear.device_function.solve
@@ -164,38 +183,13 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
         parts = DenseParts(self.rate.device_function, interpolate, filtered, weigh)
         return make_dense_check(self.target, settings.n_states, settings.precision, float(rows.gamma), parts)
 
-    def _start(self) -> StartFn | None:
-        """Build what hands the start its memory."""
-        if not self.settings.start.is_needed:
-            return None
-        start_shared_of, start_persistent_of = self.child_allocators("start")
-        correct = self.start.device_function
-
-        @self.target.device
-        def start(
-            mask: Mask,
-            t: Real,
-            y: Vector,
-            parameters: Vector,
-            drivers: Vector,
-            shared: SharedBank,
-            persistent: PersistentBank,
-        ) -> StatusBits:
-            start_shared, start_persistent = (
-                start_shared_of(shared, persistent),
-                start_persistent_of(shared, persistent),
-            )
-            return correct(mask, t, y, parameters, drivers, start_shared, start_persistent)
-
-        return start
-
     def _parts(self) -> StageParts:
         settings = self.settings
         weigh = make_weigh(self.target, settings.system, settings.precision)
         solve = self.linear.device_function.solve
         return StageParts(self.rate.device_function, solve, weigh, drifts=not settings.system.is_autonomous)
 
-    def _step(self, rows: RosenbrockStages) -> StepFn:
+    def _step(self, rows: RosenbrockStages, projection: ProjectFn | None) -> StepFn:
         settings, tableau = self.settings, self.settings.tableau
         n, n_stages, n_errors, gamma, m = settings.n_states, tableau.n_stages, settings.n_errors, rows.gamma, rows.m
         is_stiffly_accurate = tableau.is_stiffly_accurate and rows.is_evaluated[n_stages - 1]
@@ -211,6 +205,7 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
         time_derivative_of = self.time_derivative.device_function
         record_state, record_solution = self.recorder("stage_states"), self.recorder("solutions")
         fma, splat, select, zero = self.target.fma, self.target.splat, self.target.select, settings.precision(0)
+        project, projects = projection or keep_end(self.target), projection is not None
         weighs, one, allocate_weights = settings.weighs_errors, settings.precision(1), self.allocator("weights")
 
         @self.target.device
@@ -262,7 +257,8 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
                         if measures[j]:
                             difference = fma(errors[j], stages[j * n + i], difference)
                     error[i] = difference
-            if not ends_on_last_argument:
+            answer = project(answer, t + dt, y_next, error, parameters, drivers, shared, persistent)
+            if projects or not ends_on_last_argument:
                 rate_of(t + dt, y_next, parameters, drivers, rate_next)
             return answer
 
@@ -289,6 +285,7 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
             rate: Vector,
             parameters: Vector,
             drivers: Vector,
+            y_next: Vector,
             rate_next: Vector,
             out: Vector,
             shared: SharedBank,

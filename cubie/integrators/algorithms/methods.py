@@ -94,23 +94,17 @@ def error_order(method: Method) -> int | None:
 
 
 def require_mass(method: Method, system: ODESystem) -> None:
-    """Refuse a method that can't step a system with a mass matrix, if it has one.
+    """Refuse an explicit method for a system with a mass matrix.
 
     Raises
     ------
-    TableauError: it says which methods can.
+    TableauError: if it is one.
     """
-    if system.mass_matrix is not None and not _takes_mass(method):
-        able = [row.name for row in METHODS.values() if _takes_mass(row)]
+    if system.mass_matrix is not None and isinstance(method, ButcherTableau) and method.is_explicit:
         raise TableauError(
-            f"the method for '{system.name}', which has a mass matrix, must be one of {able}, got '{method.name}'. "
-            "Use method='rodas5p'."
+            f"the method for '{system.name}', which has a mass matrix, must be an implicit one, got '{method.name}', "
+            "which can't solve for rates. Use method='rodas5p'."
         )
-
-
-def _takes_mass(method: Method) -> bool:
-    """Tell whether a method nowhere takes f for y', as Hermite's dense output and an explicit first stage do."""
-    return method.interpolant is not None and (isinstance(method, RosenbrockTableau) or is_fully_implicit(method))
 
 
 def step_settings(

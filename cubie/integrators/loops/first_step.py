@@ -9,7 +9,8 @@ unit of time we have a millionth of the interval, so that the answer does not de
 import math
 from typing import Protocol
 
-from cubie._types import RateFn, Real, Vector
+from cubie._types import PersistentBank, RateFn, Real, SharedBank, Vector
+from cubie.integrators.algorithms.base_algorithm_step import SlopeFn
 from cubie.integrators.loops.norms import ScaleFn
 from cubie.integrators.loops.ode_loop_config import LoopArguments, LoopSettings
 from cubie.targets.base import Target
@@ -28,11 +29,15 @@ class FirstStepFn(Protocol):
         drivers: Vector,
         trial: Vector,
         trial_rate: Vector,
+        shared: SharedBank,
+        persistent: PersistentBank,
         arguments: LoopArguments,
     ) -> Real: ...
 
 
-def make_first_step(target: Target, settings: LoopSettings, rate_of: RateFn, scale: ScaleFn) -> FirstStepFn:
+def make_first_step(
+    target: Target, settings: LoopSettings, rate_of: RateFn, slope: SlopeFn, scale: ScaleFn
+) -> FirstStepFn:
     """Build the estimate of the first step, in base-2 logarithms of squared norms."""
     n, precision = settings.n_states, settings.precision
     mean, exponent = precision(1 / n), precision(1 / (settings.error_order + 1))
@@ -61,6 +66,8 @@ def make_first_step(target: Target, settings: LoopSettings, rate_of: RateFn, sca
         drivers: Vector,
         trial: Vector,
         trial_rate: Vector,
+        shared: SharedBank,
+        persistent: PersistentBank,
         arguments: LoopArguments,
     ) -> Real:
         size, speed = log_norm(y, y, arguments), log_norm(rate, y, arguments)
@@ -70,6 +77,7 @@ def make_first_step(target: Target, settings: LoopSettings, rate_of: RateFn, sca
         for i in range(n):
             trial[i] = fma(dt, rate[i], y[i])
         rate_of(t + dt, trial, parameters, drivers, trial_rate)
+        slope(t + dt, trial, parameters, drivers, trial_rate, shared, persistent)
         for i in range(n):
             trial[i] = trial_rate[i] - rate[i]
         bend = maximum(speed, fma(-two, log2(guess), log_norm(trial, y, arguments)))

@@ -9,10 +9,11 @@ from typing import Final, Protocol, final
 import numpy as np
 from typing_extensions import override
 
-from cubie._types import Count, Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
+from cubie._types import Count, Mask, PersistentBank, SharedBank
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, buffer
-from cubie.integrators.algorithms.base_algorithm_step import ResetStepFn, StartFn, StepFactory
+from cubie.integrators.algorithms.absent import forget_nothing, keep_rate, start_anywhere
+from cubie.integrators.algorithms.base_algorithm_step import ResetStepFn, SlopeFn, StartFn, StepFactory
 from cubie.integrators.loops.attempt import AttemptFn, JudgeFn, make_attempt, make_judge
 from cubie.integrators.loops.clock import Clock, make_clock
 from cubie.integrators.loops.first_step import make_first_step
@@ -111,8 +112,9 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         saves = make_saves(self.target, self.settings, clock, method, self.output.device_function)
         gain = self.controller.device_function.gain
         attempt = make_attempt(self.target, self.settings, clock, norms, method.step, saves.check, gain)
-        forget = method.reset or self._forget_nothing()
-        enter = self._enter(clock, norms, saves, forget, method.start or self._start_anywhere())
+        forget = method.reset or forget_nothing(self.target)
+        slope = method.slope or keep_rate(self.target)
+        enter = self._enter(clock, norms, saves, forget, method.start or start_anywhere(self.target), slope)
         leave = self._leave(clock, saves.save)
         advance, judge = self._advance(clock, attempt, saves.emit), make_judge(self.target, self.settings)
         stride = make_stride(self.target, self.settings, clock, norms, method.step, self.rate.device_function)
@@ -224,38 +226,16 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
 
         return open_workspace
 
-    def _forget_nothing(self) -> ResetStepFn:
-        @self.target.device
-        def forget_nothing(mask: Mask, shared: SharedBank, persistent: PersistentBank) -> None:
-            return
-
-        return forget_nothing
-
-    def _start_anywhere(self) -> StartFn:
-        fine, splat = np.int32(0), self.target.splat
-
-        @self.target.device
-        def start_anywhere(
-            mask: Mask,
-            t: Real,
-            y: Vector,
-            parameters: Vector,
-            drivers: Vector,
-            shared: SharedBank,
-            persistent: PersistentBank,
-        ) -> StatusBits:
-            return splat(fine)
-
-        return start_anywhere
-
-    def _enter(self, clock: Clock, norms: Norms, saves: Saves, forget: ResetStepFn, start: StartFn) -> EnterFn:
+    def _enter(
+        self, clock: Clock, norms: Norms, saves: Saves, forget: ResetStepFn, start: StartFn, slope: SlopeFn
+    ) -> EnterFn:
         target, settings = self.target, self.settings
         n, n_parameters, adaptive, dense = settings.n_states, settings.n_parameters, settings.adaptive, settings.dense
         zero, none, one = settings.precision(0), np.int32(0), np.int32(1)
         running, non_finite = np.int32(RUNNING), np.int32(Status.non_finite)
         rate_of, save, next_save = self.rate.device_function, saves.save, saves.next_save
         reset, finite, between = self.controller.device_function.reset, norms.finite, clock.between
-        first_step = make_first_step(target, settings, rate_of, norms.scale)
+        first_step = make_first_step(target, settings, rate_of, slope, norms.scale)
         splat, select, load_at = target.splat, target.select, target.load_at
         any_run, minimum = target.any_run, target.minimum
 
@@ -270,6 +250,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
             t, t_rest = splat(arguments.t0), splat(arguments.t0_rest)
             answer = start(fresh, t, w.y, w.parameters, w.drivers, w.step_shared, w.step_persistent)
             rate_of(t, w.y, w.parameters, w.drivers, w.rate_next)
+            slope(t, w.y, w.parameters, w.drivers, w.rate_next, w.step_shared, w.step_persistent)
             for i in range(n):
                 w.rate[i] = select(fresh, w.rate_next[i], w.rate[i])
             reset(fresh, w.control_shared, w.control_persistent)
@@ -284,8 +265,9 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
                     end, end_rest = splat(arguments.t_end), splat(arguments.t_end_rest)
                     whole = arguments.direction * between(t, t_rest, end, end_rest)
                     length = first_step(
-                        t, whole, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, arguments
-                    )
+                        t, whole, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, w.step_shared,
+                        w.step_persistent, arguments
+                    )  # fmt: skip
                 length = minimum(length, arguments.max_step) * arguments.direction
             due, due_rest = state.due, state.due_rest
             if dense:

@@ -129,7 +129,7 @@ def _make_check(target: Target, settings: LoopSettings, clock: Clock, method: St
         is_due = (state.status < 0) & ((ahead <= absolute(dt)) | (is_last & (state.n_saved < arguments.n_saves)))
         if any_run(is_due):
             prepare_dense(
-                t, dt, w.y, w.rate, w.parameters, w.drivers, w.rate_next, w.dense_state, w.step_shared,
+                t, dt, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, w.dense_state, w.step_shared,
                 w.step_persistent
             )  # fmt: skip
             check_dense(
@@ -160,7 +160,7 @@ def _make_emit(
         is_due = mask & ((ahead <= taken) | (tried.is_last & (n_saved < arguments.n_saves)))
         if not is_prepared and any_run(is_due):
             prepare_dense(
-                t, dt, w.y, w.rate, w.parameters, w.drivers, w.rate_next, w.dense_state, w.step_shared,
+                t, dt, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, w.dense_state, w.step_shared,
                 w.step_persistent
             )  # fmt: skip
         while any_run(is_due):

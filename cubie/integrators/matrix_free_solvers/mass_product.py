@@ -1,8 +1,9 @@
-"""The product of the mass matrix and a vector, generated."""
+"""The product of the mass matrix, or another matrix of numbers, and a vector, generated."""
 
 from typing import Protocol
 
 from cubie._types import FloatPrecision, Vector
+from cubie.odesystems.mass_matrix import MassEntries
 from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.symbolic.emit import emit
 from cubie.odesystems.symbolic.graph import GraphBuilder, NodeId
@@ -21,9 +22,14 @@ def make_weigh(target: Target, system: ODESystem, precision: FloatPrecision) -> 
     """Build the product, or return None where the mass matrix is the identity."""
     if system.mass_matrix is None:
         return None
+    return make_product(target, system.mass_matrix, system.n_states, precision)
+
+
+def make_product(target: Target, entries: MassEntries, n: int, precision: FloatPrecision) -> WeighFn:
+    """Build the product with any matrix of order `n` whose entries are numbers."""
     g = GraphBuilder()
-    roots: list[NodeId] = [g.number(0.0)] * system.n_states
-    for row, column, value in system.mass_matrix:
+    roots: list[NodeId] = [g.number(0.0)] * n
+    for row, column, value in entries:
         term = apply(g, "multiply", g.number(value), g.symbol("vector", column))
         roots[row] = apply(g, "add", roots[row], term)
     source = emit(
@@ -31,7 +37,7 @@ def make_weigh(target: Target, system: ODESystem, precision: FloatPrecision) -> 
         contract(Expressions(g.nodes, tuple(roots))),
         precision,
         arguments="vector",
-        places=[f"vector[{i}] =" for i in range(system.n_states)],
+        places=[f"vector[{i}] =" for i in range(n)],
         loads_first=True,
     )
     weigh: WeighFn = target.from_source(source.name, source.text, source.constants, precision)

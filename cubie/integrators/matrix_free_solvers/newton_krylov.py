@@ -28,6 +28,8 @@ from cubie.integrators.matrix_free_solvers.convergence import (
     make_weigh,
 )
 from cubie.integrators.matrix_free_solvers.linear_functions import FactorFn, LinearFactory, SolveFn
+from cubie.integrators.matrix_free_solvers.mass_product import make_weigh as make_mass_product
+from cubie.integrators.matrix_free_solvers.mass_product import multiply_nothing
 from cubie.odesystems.rate_function import RateFunction
 
 
@@ -170,6 +172,8 @@ class NewtonKrylov(CUDAFactory[NewtonSettings, NewtonFunctions]):
     def _solve_stage(self, solve_linear: SolveFn) -> SolveStageFn:
         n, zero = self.settings.n_states, self.settings.precision(0)
         rate_of, allocate_speed = self.rate.device_function, self.allocator("speed")
+        mass = make_mass_product(self.target, self.rate.settings.system, self.settings.precision)
+        multiply = mass or multiply_nothing(self.target)
         begin, resolve, judge, end = make_convergence(self.target, self.settings.iteration)
         record_state, record_correction = self.recorder("states"), self.recorder("corrections")
         fma, select, splat, any_run = self.target.fma, self.target.select, self.target.splat, self.target.any_run
@@ -195,10 +199,13 @@ class NewtonKrylov(CUDAFactory[NewtonSettings, NewtonFunctions]):
             while any_run(at.active):
                 for i in range(n):
                     state[i] = base[i] + z[i]
+                record_state(iteration, state, shared, persistent)
                 rate_of(t, state, parameters, drivers, rhs)
                 for i in range(n):
-                    correction[i] = fma(gamma_dt, rhs[i], -z[i])
-                record_state(iteration, state, shared, persistent)
+                    state[i] = z[i]
+                multiply(state)
+                for i in range(n):
+                    correction[i] = fma(gamma_dt, rhs[i], -state[i])
                 answer = solve_linear(correction, weights, shared, persistent)
                 record_correction(iteration, correction, shared, persistent)
                 iteration += 1

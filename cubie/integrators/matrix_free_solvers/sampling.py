@@ -20,10 +20,16 @@ SCALES: Final = (1e-3, 1e-1)
 
 def sampled_matrices(system: ODESystem) -> list[Array]:
     """Return M - scale*J, dense, at the samples."""
+    mass = dense_mass(system)
+    return [mass - scale * jacobian for jacobian in sampled_jacobians(system) for scale in SCALES]
+
+
+def dense_mass(system: ODESystem) -> Array:
+    """Return M, dense."""
     mass = np.zeros((system.n_states, system.n_states))
     for place, value in system.mass.items():
         mass[place] = value
-    return [mass - scale * jacobian for jacobian in sampled_jacobians(system) for scale in SCALES]
+    return mass
 
 
 def sampled_jacobians(system: ODESystem) -> list[Array]:

@@ -81,10 +81,15 @@ def emit(
         places = [f"out[{i}] =" for i in range(len(expressions.roots))]
     writer = _Writer(expressions, precision, places)
     order = schedule(expressions)
-    if loads_first:
-        order.sort(key=lambda node: not isinstance(expressions.nodes[node], Symbol))
-    for node in order:
+    first = [node for node in order if loads_first and isinstance(expressions.nodes[node], Symbol)]
+    rest = [node for node in order if not (loads_first and isinstance(expressions.nodes[node], Symbol))]
+    for node in first:
         writer.write(node)
+    for node in first:
+        writer.store(node)
+    for node in rest:
+        writer.write(node)
+        writer.store(node)
     body = writer.lines or ["return None"]
     text = "\n".join([f"def {name}({arguments}):", *(f"    {line}" for line in body), ""])
     return DeviceSource(name=name, text=text, constants=tuple(writer.constants.items()))
@@ -107,7 +112,7 @@ class _Writer:
             self._outputs.setdefault(root, []).append(place)
 
     def write(self, node: NodeId) -> None:
-        """Spell a node, giving it a name of its own if it is used again or long, and store it where it is wanted."""
+        """Spell a node, giving it a name of its own if it is used again or long."""
         spelling = self._spell(node, self._nodes[node])
         is_free = (
             (spelling.form == "atom" and "(" not in spelling.text)
@@ -119,8 +124,11 @@ class _Writer:
         ):
             spelling = self._named(spelling)
         self._spellings[node] = spelling
+
+    def store(self, node: NodeId) -> None:
+        """Store a node that has been spelt where it is wanted."""
         for place in self._outputs.get(node, ()):
-            self.lines.append(f"{place} {_splat(spelling).text}")
+            self.lines.append(f"{place} {_splat(self._spellings[node]).text}")
 
     def _spell(self, node: NodeId, it: Node) -> Spelling:
         match it:
@@ -132,6 +140,8 @@ class _Writer:
                 letter, array = ARRAYS[kind]
                 self.lines.append(f"{letter}{index} = {array}[{index}]")
                 return Spelling(f"{letter}{index}")
+            case Operation("true", _):
+                return Spelling(f"splat({self._constant(0.0)}) < {self._constant(1.0)}", "infix")
             case Operation(function, arguments):
                 return self._operation(function, [self._spellings[argument] for argument in arguments])
 

@@ -165,7 +165,17 @@ def test_dense_output_uses_its_extra_stage_and_the_published_weights() -> None:
     out, before = scratch(2, 2), len(made.calls)
     parameters, drivers, shared = rows([K]), scratch(0, 2), scratch(0, 2)
     made.functions.prepare_dense(
-        reals(T, T), reals(*DT), made.y, made.rate, parameters, drivers, made.rate_next, out, shared, made.persistent
+        reals(T, T),
+        reals(*DT),
+        made.y,
+        made.rate,
+        parameters,
+        drivers,
+        made.y_next,
+        made.rate_next,
+        out,
+        shared,
+        made.persistent,
     )
     (extra,) = made.calls[before:]
     # Run 0: k0 = (3, 1), k2 = (7.5, 6.5), k3 = rate_next = (12.5, 11.5): the extra stage stands at t = 2.
@@ -188,7 +198,17 @@ def test_a_method_without_an_interpolant_uses_hermites_cubic() -> None:
     made = make_step(CLOSED)
     out, parameters, drivers, empty, before = scratch(2, 2), rows([K]), scratch(0, 2), scratch(0, 2), len(made.calls)
     made.functions.prepare_dense(
-        reals(T, T), reals(*DT), made.y, made.rate, parameters, drivers, made.rate_next, out, empty, empty
+        reals(T, T),
+        reals(*DT),
+        made.y,
+        made.rate,
+        parameters,
+        drivers,
+        made.y_next,
+        made.rate_next,
+        out,
+        empty,
+        empty,
     )
     assert len(made.calls) == before
     for theta in (0.0, 0.25, 0.5, 1.0):

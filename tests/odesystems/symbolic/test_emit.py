@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from cubie.odesystems import create_ode_system, observables_source, rate_source
+from cubie.odesystems.symbolic.emit import emit
 from cubie.odesystems.symbolic.functions import FUNCTIONS
+from cubie.odesystems.symbolic.graph import GraphBuilder
+from cubie.odesystems.symbolic.passes import Expressions
 from cubie.targets.base import BINARY_FUNCTIONS, UNARY_FUNCTIONS
 from tests.odesystems.evaluate import rates
 from tests.problems import PROBLEMS, Problem
@@ -50,6 +53,25 @@ def test_every_spelling_is_a_primitive_of_the_targets() -> None:
     primitives = {*UNARY_FUNCTIONS, *BINARY_FUNCTIONS, "fma", "select", "negate", "splat"}
     called = {row.spelling.partition("(")[0] for row in FUNCTIONS.values() if row.spelling and not row.is_operator}
     assert called <= primitives
+
+
+def test_all_is_read_before_anything_is_overwritten_in_place() -> None:
+    """A row of a permutation is a value as it was read: stored at once, it would hide one that is read later."""
+    g = GraphBuilder()
+    roots = tuple(g.symbol("vector", i) for i in (2, 0, 1))
+    places = [f"vector[{i}] =" for i in range(3)]
+    source = emit("turn", Expressions(g.nodes, roots), np.float64, arguments="vector", places=places, loads_first=True)
+    lines = [line.strip() for line in source.text.splitlines()[1:]]
+    assert sorted(lines[:3]) == [f"v{i} = vector[{i}]" for i in range(3)]
+    assert sorted(lines[3:]) == ["vector[0] = v2", "vector[1] = v0", "vector[2] = v1"]
+
+
+def test_what_is_always_true_is_a_mask_for_all_runs() -> None:
+    g = GraphBuilder()
+    truth = g.operation("true")
+    source = emit("always", Expressions(g.nodes, (truth,)), np.float64, arguments="out", places=["return"])
+    assert source.text == "def always(out):\n    return splat(c0) < c1\n"
+    assert source.constants == (("c0", 0.0), ("c1", 1.0))
 
 
 def test_what_no_root_needs_is_not_emitted() -> None:
