@@ -19,7 +19,7 @@ def test_the_blocks_of_the_guide_run(capsys: pytest.CaptureFixture[str]) -> None
     for number, block in enumerate(blocks, 1):
         exec(compile(block, f"{GUIDE.name}, block {number}", "exec"), names)
     printed = capsys.readouterr().out
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     assert "[ True  True False]\n" in printed
     assert "[0.   0.25]\n" in printed
     assert "[2]\n" in printed

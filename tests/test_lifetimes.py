@@ -14,7 +14,7 @@ from cubie import Solver, create_ode_system
 from cubie.buffer_registry import buffer_registry
 from cubie.cuda_factory import CUDAFactory
 from cubie.integrators.matrix_free_solvers.krylov_settings import KrylovSettings
-from cubie.integrators.matrix_free_solvers.krylov_solver import KrylovSolver
+from cubie.integrators.matrix_free_solvers.krylov_solver import KrylovPairSolver, KrylovSolver
 from cubie.targets.base import Target
 from cubie.targets.cpu import CpuTarget
 from cubie.targets.reference import ReferenceTarget
@@ -78,14 +78,15 @@ def test_every_kind_of_factory_is_part_of_some_solver_or_dropped_by_itself() -> 
     found = {type(factory) for method in METHODS for factory in factories_of(used(ReferenceTarget(), method))}
     gc.collect()
     before, system = len(buffer_registry), create_ode_system("dx = -x", states={"x": 1.0})
-    krylov = KrylovSolver(KrylovSettings(system=system, precision=np.float64), target=ReferenceTarget())
-    assert callable(krylov.device_function.solve)
-    found |= {type(krylov), *(type(child) for child in krylov.children.values())}
+    settings, target = KrylovSettings(system=system, precision=np.float64), ReferenceTarget()
+    krylov, pair = KrylovSolver(settings, target=target), KrylovPairSolver(settings, target=target)
+    assert callable(krylov.device_function.solve) and callable(pair.device_function.solve)
+    found |= {type(part) for solver in (krylov, pair) for part in (solver, *solver.children.values())}
     assert found == kinds()
-    context = weakref.ref(krylov)
-    del krylov
+    contexts = weakref.ref(krylov), weakref.ref(pair)
+    del krylov, pair
     gc.collect()
-    assert context() is None and len(buffer_registry) == before
+    assert [context() for context in contexts] == [None, None] and len(buffer_registry) == before
 
 
 def reachable(function: FunctionType, seen: set[int]) -> Iterator[object]:

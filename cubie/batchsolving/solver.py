@@ -1,28 +1,39 @@
 """The public face: `solve_ivp` for one sweep, `Solver` to keep what was compiled."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, NamedTuple, final
 
 from typing_extensions import Unpack, override
 
 from cubie.batchsolving.arrays import InputsLike
-from cubie.batchsolving.auto_method import NOBODY, Integration, Tell, integrate_as_suits
+from cubie.batchsolving.auto_method import NOBODY, Integrate, Integration, Tell, integrate_as_suits, is_stiff_batch
 from cubie.batchsolving.batch_solver_kernel import BatchResult, BatchSolverKernel
 from cubie.batchsolving.progress import clock, progress_bar
 from cubie.batchsolving.schedule import Schedule, make_schedule
 from cubie.batchsolving.solution import Solution
 from cubie.batchsolving.solver_settings import SolverOptions, SolverSettings, Times, changed, checked
 from cubie.batchsolving.sweep import Inputs, make_inputs
-from cubie.batchsolving.system_interface import SystemInterface
+from cubie.batchsolving.system_interface import SystemInterface, system_of
 from cubie.batchsolving.tolerances import make_tolerances
+from cubie.batchsolving.tuning import (
+    Plan,
+    Tuning,
+    best_plan,
+    keep_plan,
+    kept_plan,
+    median_seconds,
+    plan_name,
+    variations,
+)
 from cubie.buffer_registry import buffer_registry
 from cubie.buffer_report import BufferReport
 from cubie.integrators.algorithms.methods import require_mass
 from cubie.integrators.single_integrator_run import RunSettings
-from cubie.odesystems.create import Equations, create_ode_system
+from cubie.odesystems.create import Equations
 from cubie.odesystems.ode_system import ODESystem
+from cubie.targets.base import Target
+from cubie.targets.cache import spelled
 from cubie.targets.devices import Device, lane_width, make_target
 
 
@@ -60,6 +71,8 @@ class Solver:
         self.system: Final = system
         self._interface: Final = SystemInterface(system)
         self._kernels: dict[KernelKey, BatchSolverKernel] = {}
+        self._plans: dict[KernelKey, Plan] = {}
+        self._tuned: dict[str, Plan] = {}
         self._n_dropped = 0
         self._go_by(changed(SolverSettings(), settings))
 
@@ -76,9 +89,7 @@ class Solver:
     @property
     def lanes(self) -> int:
         """How many runs stand side by side in a CPU core's vector registers; 1 on a GPU."""
-        meant, system = self._meant, self.system
-        n_numbers = system.n_states * (meant.tableau.n_dense_stages + 8) + system.n_parameters
-        return meant.lanes or lane_width(meant.device, n_numbers, meant.precision)
+        return self._kernel(dense=False).target.width
 
     @property
     def n_compilations(self) -> int:
@@ -87,24 +98,75 @@ class Solver:
 
     def update(self, **changes: Unpack[SolverOptions]) -> None:
         """Replace some settings, all or nothing; the next solve compiles only what they touch."""
-        before, width, poison = self._meant, self.lanes, self._settings.poison
+        before, poison = self._meant, self._settings.poison
         self._go_by(changed(self._settings, changes))
         now = self._meant
-        if (before.device, before.buffers, before.stiff_method, width, poison) != (
-            now.device,
-            now.buffers,
-            now.stiff_method,
-            self.lanes,
-            self._settings.poison,
-        ):
-            self._n_dropped = self.n_compilations
-            self._kernels.clear()
-        for key, kernel in self._kernels.items():
-            kernel.configure_run(self._run_settings(key))
+        if (before.device, before.stiff_method, poison) != (now.device, now.stiff_method, self._settings.poison):
+            self._drop(*self._kernels)
+        for key, kernel in [*self._kernels.items()]:
+            settings = self._run_settings(key)
+            may_differ = settings != kernel.settings or before.plan != now.plan
+            if may_differ and self._plan(settings) != self._plans[key]:
+                self._drop(key)
+            else:
+                kernel.configure_run(settings)
 
     def compile(self, *, dense: bool = False) -> None:
         """Build the kernel now, for saves at the ends of the span only, or `dense` for saves between them."""
         self._kernel(dense=dense).compile()
+
+    def tune(
+        self,
+        t_span: Times,
+        y0: InputsLike | None = None,
+        parameters: InputsLike | None = None,
+        *,
+        t_eval: Times | None = None,
+        save_every: float | None = None,
+        repeats: int = 3,
+    ) -> Tuning:
+        """Time several ways to build and launch the kernel on a sweep, and go by the fastest from now on.
+
+        On a CPU the number of `lanes` is varied; on a GPU `block_size`, what stands in shared memory, and
+        `max_registers`; never what the settings name. The choice is kept in the cache folder: later processes find it
+        for the same model, method, precision and processor. Answers agree with those before to rounding.
+
+        Parameters
+        ----------
+        repeats : how often each is timed, after a first time that doesn't count; medians decide.
+
+        Returns
+        -------
+        A `Tuning`: what was tried, with its seconds, and the `best`; `print` shows it.
+
+        Raises
+        ------
+        ValueError: if `repeats` is below 1; and what `solve` raises.
+        """
+        if repeats < 1:
+            raise ValueError(f"repeats must be at least 1, got {repeats}. Three are enough where nothing else runs.")
+        schedule = make_schedule(t_span, t_eval, save_every, self._meant.precision)
+        key, tolerances, limits = self._key(dense=schedule.dense), self._tolerances, self._meant.limits
+        host_array = self._kernel_of(key).target.host_array
+        inputs = make_inputs(self._interface, y0, parameters, self._settings.sweep, self._meant.precision, host_array)
+        if self._meant.stiff_method is not None:
+            stiff = is_stiff_batch(self._integrator(schedule), inputs, schedule, limits.max_steps)
+            key = key._replace(stiff=stiff)
+        kernel, settings, wanted = self._kernel_of(key), self._run_settings(key), self._meant.plan
+
+        def time_plan(plan: Plan) -> float:
+            built = self._built(settings, plan)
+            return median_seconds(
+                lambda: built.solve(inputs, schedule, tolerances, limits, None).launch.kernel, repeats
+            )
+
+        axes = variations(kernel.target.kind, buffer_registry.report(kernel.run.loop), wanted)
+        tuning = best_plan(self._plans[key], axes, time_plan)
+        self._tuned[spelled(settings)] = tuning.best
+        keep_plan(plan_name(settings, wanted, kernel.target), tuning.best)
+        if tuning.best != self._plans[key]:
+            self._drop(key)
+        return tuning
 
     def report(self, *, dense: bool = False) -> BufferReport:
         """Tell where every working array of a run stands; paths below "loop" are what `buffers` takes."""
@@ -176,8 +238,8 @@ class Solver:
         tolerances = make_tolerances(settings.rtol, settings.atol, self.system.states, meant.precision)
         self._settings, self._meant, self._saved, self._tolerances = settings, meant, saved, tolerances
 
-    def _integrate(self, inputs: Inputs, schedule: Schedule, tell: Tell) -> Integration:
-        """Integrate by the method that was named, or by whichever suits."""
+    def _integrator(self, schedule: Schedule) -> Integrate:
+        """Return what integrates some runs by one of two methods."""
         limits, tolerances = self._meant.limits, self._tolerances
 
         def integrate(some: Inputs, *, stiffly: bool, max_steps: int, tell: Tell = None) -> BatchResult:
@@ -185,9 +247,14 @@ class Solver:
             bounds = limits if max_steps == limits.max_steps else replace(limits, max_steps=max_steps)
             return kernel.solve(some, schedule, tolerances, bounds, tell)
 
+        return integrate
+
+    def _integrate(self, inputs: Inputs, schedule: Schedule, tell: Tell) -> Integration:
+        """Integrate by the method that was named, or by whichever suits."""
+        integrate, max_steps = self._integrator(schedule), self._meant.limits.max_steps
         if self._meant.stiff_method is not None:
-            return integrate_as_suits(integrate, inputs, schedule, limits.max_steps, tell)
-        return Integration(integrate(inputs, stiffly=False, max_steps=limits.max_steps, tell=tell), False, NOBODY)
+            return integrate_as_suits(integrate, inputs, schedule, max_steps, tell)
+        return Integration(integrate(inputs, stiffly=False, max_steps=max_steps, tell=tell), False, NOBODY)
 
     def _run_settings(self, key: KernelKey) -> RunSettings:
         return RunSettings(
@@ -201,13 +268,44 @@ class Solver:
             linear=self._meant.linear,
         )
 
+    def _key(self, *, dense: bool, stiff: bool = False) -> KernelKey:
+        return KernelKey(stiff, dense, self._tolerances.scalar)
+
     def _kernel(self, *, dense: bool, stiff: bool = False) -> BatchSolverKernel:
-        key = KernelKey(stiff, dense, self._tolerances.scalar)
+        return self._kernel_of(self._key(dense=dense, stiff=stiff))
+
+    def _kernel_of(self, key: KernelKey) -> BatchSolverKernel:
         if key not in self._kernels:
             settings = self._run_settings(key)
-            target = make_target(self._meant.device, width=self.lanes, poison=self._settings.poison)
-            self._kernels[key] = BatchSolverKernel(settings, target=target, buffers=self._meant.buffers)
+            plan = self._plan(settings)
+            self._kernels[key], self._plans[key] = self._built(settings, plan), plan
         return self._kernels[key]
+
+    def _built(self, settings: RunSettings, plan: Plan) -> BatchSolverKernel:
+        target = self._target(plan)
+        return BatchSolverKernel(settings, target=target, buffers=dict(plan.buffers))
+
+    def _target(self, plan: Plan) -> Target:
+        return make_target(
+            self._meant.device,
+            width=plan.lanes or 1,
+            poison=self._settings.poison,
+            block_size=plan.block_size,
+            max_registers=plan.max_registers,
+        )
+
+    def _plan(self, settings: RunSettings) -> Plan:
+        """Return how a kernel is to be built: as was said, else as it was tuned, else by rule."""
+        wanted, system, method = self._meant.plan, self.system, settings.method
+        n_numbers = system.n_states * (method.n_dense_stages + 8) + system.n_parameters
+        rule = Plan(lanes=lane_width(self._meant.device, n_numbers, settings.precision))
+        tuned = self._tuned.get(spelled(settings)) or kept_plan(plan_name(settings, wanted, self._target(rule)))
+        return (tuned or rule).under(wanted)
+
+    def _drop(self, *keys: KernelKey) -> None:
+        for key in keys:
+            self._n_dropped += self._kernels.pop(key).n_compilations
+            del self._plans[key]
 
 
 def _restore(system: ODESystem, settings: SolverSettings) -> Solver:
@@ -215,20 +313,6 @@ def _restore(system: ODESystem, settings: SolverSettings) -> Solver:
     solver = Solver(system)
     solver._go_by(settings)
     return solver
-
-
-def _system_of(equations: Equations, y0: InputsLike | None, parameters: InputsLike | None) -> ODESystem:
-    """Make the system of raw equations, whose states and parameters are the names that values were given for."""
-    for argument, values in (("y0", y0), ("parameters", parameters)):
-        if values is not None and not isinstance(values, Mapping):
-            raise TypeError(
-                f"{argument} must map names to values when equations are given, got {type(values).__name__}. "
-                "Write {'x': 1.0}, or make the system first with cubie.create_ode_system(...)."
-            )
-    states = list(y0) if isinstance(y0, Mapping) else None
-    return create_ode_system(
-        equations, states=states, parameters=list(parameters) if isinstance(parameters, Mapping) else None
-    )
 
 
 def solve_ivp(
@@ -274,6 +358,8 @@ def solve_ivp(
     buffers : locations of working arrays, by path, as in ``{"step.stage_rates": "shared"}``.
     device : "auto" (a GPU if one is usable), "cpu", "cuda", "cuda:1".
     lanes : how many runs a CPU core advances side by side, 1 to 64; chosen if left out.
+    block_size, max_registers : threads of a block on a GPU, 32 to 512, and registers of a thread, 16 to 255; chosen if
+        left out. `Solver.tune` finds the best of all three.
     poison : fill working arrays with NaN before each use, so that a read of what nobody wrote shows (slower; it is for
         those who write methods).
     progress : show a bar, and a clock while a kernel is compiled.
@@ -294,7 +380,7 @@ def solve_ivp(
     array([0.3679, 0.1353])
     """
     if not isinstance(system, ODESystem):
-        system = _system_of(system, y0, parameters)
+        system = system_of(system, y0, parameters)
     return Solver(system, **settings).solve(
         t_span, y0, parameters, t_eval=t_eval, save_every=save_every, progress=progress
     )

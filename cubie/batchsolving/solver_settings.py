@@ -13,6 +13,7 @@ from cubie.batchsolving.auto_method import EXPLICIT_METHOD, STIFF_METHOD
 from cubie.batchsolving.batch_solver_kernel import StepLimits
 from cubie.batchsolving.sweep import Sweep
 from cubie.batchsolving.tolerances import ToleranceLike
+from cubie.batchsolving.tuning import BLOCK_SIZES, LANES, REGISTERS, Plan
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
 from cubie.integrators.algorithms.methods import METHODS, Method, error_order, find_method
 from cubie.integrators.algorithms.rosenbrock_tableau import RosenbrockTableau
@@ -26,7 +27,6 @@ Times = Sequence[float | SupportsArray] | SupportsArray
 AUTO: Final = "auto"
 DEFAULT_CONTROLLER: Final = "pi"
 DEFAULT_MAX_STEPS: Final = 100_000
-LANES: Final = (1, 2, 4, 8, 16, 32, 64)
 LOCATIONS: Final[tuple[str, ...]] = get_args(Location)
 
 
@@ -54,6 +54,8 @@ class SolverSettings:
     buffers: Mapping[str, Location] | None = None
     device: str = "auto"
     lanes: int | None = None
+    block_size: int | None = None
+    max_registers: int | None = None
     poison: bool = False
 
 
@@ -75,6 +77,8 @@ class SolverOptions(TypedDict, total=False):
     buffers: Mapping[str, Location] | None
     device: str
     lanes: int | None
+    block_size: int | None
+    max_registers: int | None
     poison: bool
 
 
@@ -89,9 +93,8 @@ class CheckedSettings:
     precision: FloatPrecision
     limits: StepLimits
     linear: LinearChoice
-    buffers: dict[str, Location]
     device: Device
-    lanes: int | None
+    plan: Plan
 
 
 def changed(settings: SolverSettings, changes: SolverOptions) -> SolverSettings:
@@ -135,9 +138,8 @@ def checked(settings: SolverSettings) -> CheckedSettings:
         precision=_precision(settings.precision),
         limits=_limits(settings, law),
         linear=LinearChoice(kind=settings.linear_solver, preconditioner=settings.preconditioner),
-        buffers=_locations(settings.buffers),
         device=find_device(settings.device),
-        lanes=_lanes(settings.lanes),
+        plan=_plan(settings),
     )
 
 
@@ -189,10 +191,22 @@ def _limits(settings: SolverSettings, law: GainLaw) -> StepLimits:
     )
 
 
-def _lanes(lanes: int | None) -> int | None:
-    if lanes is not None and lanes not in LANES:
-        raise ValueError(f"lanes must be one of {LANES}, got {lanes!r}. Leave it out for the best width.")
-    return lanes
+def _plan(settings: SolverSettings) -> Plan:
+    """Return what is said of building and launching kernels."""
+    for name, value, allowed in (
+        ("lanes", settings.lanes, LANES),
+        ("block_size", settings.block_size, BLOCK_SIZES),
+        ("max_registers", settings.max_registers, REGISTERS),
+    ):
+        if value is not None and value not in allowed:
+            listed = f"from {allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else f"one of {allowed}"
+            raise ValueError(f"{name} must be {listed}, got {value!r}. Leave it out for what suits.")
+    return Plan(
+        lanes=settings.lanes,
+        block_size=settings.block_size,
+        max_registers=settings.max_registers,
+        buffers=_locations(settings.buffers),
+    )
 
 
 def methods() -> list[str]:

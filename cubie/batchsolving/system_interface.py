@@ -1,7 +1,7 @@
 """From the user's names to the positions that kernels use, and back."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, final
 
@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cubie._types import FloatPrecision, nearest
-from cubie.batchsolving.arrays import FloatArray, in_precision
+from cubie.batchsolving.arrays import FloatArray, InputsLike, in_precision
+from cubie.odesystems.create import Equations, create_ode_system
+from cubie.odesystems.ode_system import ODESystem
 
 
 class UnknownNameError(LookupError):
@@ -136,3 +138,17 @@ def unknown_name(name: object, known: Iterable[str], kind: str, hint: str = "") 
     listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     there_is = f"There is: {listed}." if names else "There is none."
     return UnknownNameError(f"unknown {kind}: {name!r}.{hint or nearest(str(name), names)} {there_is}")
+
+
+def system_of(equations: Equations, y0: InputsLike | None, parameters: InputsLike | None) -> ODESystem:
+    """Make the system of raw equations, whose states and parameters are the names that values were given for."""
+    for argument, values in (("y0", y0), ("parameters", parameters)):
+        if values is not None and not isinstance(values, Mapping):
+            raise TypeError(
+                f"{argument} must map names to values when equations are given, got {type(values).__name__}. "
+                "Write {'x': 1.0}, or make the system first with cubie.create_ode_system(...)."
+            )
+    states = list(y0) if isinstance(y0, Mapping) else None
+    return create_ode_system(
+        equations, states=states, parameters=list(parameters) if isinstance(parameters, Mapping) else None
+    )

@@ -150,6 +150,10 @@ UNARY_FUNCTIONS: Final = (
 BINARY_FUNCTIONS: Final = ("pow", "atan2", "minimum", "maximum", "hypot")
 
 
+class BlockTooLargeError(ValueError):
+    """A block of runs asks for more memory or registers than a multiprocessor has."""
+
+
 class LaunchStatistics(NamedTuple):
     """Where the time of a launch went, in seconds (on a CPU the kernel is all of it)."""
 
@@ -305,6 +309,11 @@ class Target(ABC):
     @abstractmethod
     def kernel(self, solve_runs: "SolveRunsFn", layout: "KernelLayout", /) -> Kernel:
         """Build the batch kernel around the device function that integrates runs."""
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What the speed of a kernel depends on besides its code: the processor."""
+        return (self.kind,)
 
     def kept_kernel(self, layout: "KernelLayout", /) -> Kernel | None:
         """Return the kernel of this layout and shape that an earlier process has kept, if there is one."""

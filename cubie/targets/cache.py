@@ -83,11 +83,16 @@ def folder() -> Path:
 
 def key(target: tuple[object, ...], layout: KernelLayout, packages: tuple[str, ...]) -> str:
     """Return the name of a kernel: of its shape, of what it is built for, and of all that builds it."""
+    return name((target, layout[2:]), packages)
+
+
+def name(shaping: tuple[object, ...], packages: tuple[str, ...]) -> str:
+    """Return the name of an entry that follows from `shaping`, these packages and this one; empty if none is kept."""
     if not is_on():
         return ""
     versions = [_version(package) for package in packages]
-    shaping = (target, layout[2:], versions, _sources(), sys.version, _switches())
-    return hashlib.sha256(repr(shaping).encode()).hexdigest()
+    whole = (shaping, versions, _sources(), sys.version, _switches())
+    return hashlib.sha256(repr(whole).encode()).hexdigest()
 
 
 def load(name: str) -> bytes | None:

@@ -22,7 +22,7 @@ from cubie._types import (
 from cubie.targets import cache, machine_code
 from cubie.targets.base import KernelLayout, Target, ToRealFn
 from cubie.targets.machine_code import ForeignCodeError, MachineCode
-from cubie.targets.thread_pool import CpuKernel
+from cubie.targets.thread_pool import CpuKernel, n_threads
 from cubie.targets.unroll import unrolled
 
 P = ParamSpec("P")
@@ -111,6 +111,11 @@ class CpuTarget(Target):
     def persistent_allocator(self, placement: Placement, /) -> AllocatePersistentFn:
         allocate: AllocatePersistentFn = self._allocate(placement)
         return allocate
+
+    @property
+    @override
+    def identity(self) -> tuple[object, ...]:
+        return (self.kind, n_threads(), *machine_code.host())
 
     def _key(self, layout: KernelLayout) -> str:
         """Name what the code of a kernel depends on; empty if it isn't to be kept."""

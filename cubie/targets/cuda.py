@@ -171,15 +171,25 @@ class CudaTarget(Target):
     Parameters
     ----------
     device_id : which of the machine's GPUs integrates.
+    block_size : threads of a block, and `max_registers` of a thread; None leaves them to rule and compiler.
     """
 
     kind = "cuda"
     refills = False
     sums_early = True
 
-    def __init__(self, *, device_id: int = 0, poison: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        device_id: int = 0,
+        poison: bool = False,
+        block_size: int | None = None,
+        max_registers: int | None = None,
+    ) -> None:
         super().__init__(width=1, poison=poison)
         self.device_id: Final = device_id
+        self._block_size: Final = block_size
+        self._max_registers: Final = max_registers
         for name, function in self.functions.items():
             setattr(self, name, function)
 
@@ -297,7 +307,8 @@ class CudaTarget(Target):
             "solve_thread": self._solve_thread(solve_runs, layout),
         }
         exec(text, namespace)
-        compiled = cuda.jit(namespace["kernel"])
+        capped: dict[str, Any] = {} if SIMULATED else {"max_registers": self._max_registers}
+        compiled = cuda.jit(**capped)(namespace["kernel"])
         begin = time.perf_counter()
         key, _ = self._key(layout)
         if key:
@@ -305,9 +316,14 @@ class CudaTarget(Target):
 
             with cuda.gpus[self.device_id]:
                 cuda_cache.keep(key, compiled, layout)
-        kernel = CudaKernel(layout, compiled, self.device_id, simulated=SIMULATED)
+        kernel = CudaKernel(layout, compiled, self.device_id, block=self._block_size, simulated=SIMULATED)
         kernel.compile_seconds = time.perf_counter() - begin
         return kernel
+
+    @property
+    @override
+    def identity(self) -> tuple[object, ...]:
+        return (self.kind, "simulator" if SIMULATED else str(cuda.gpus[self.device_id].name))
 
     def _key(self, layout: KernelLayout) -> tuple[str, tuple[int, int]]:
         """Name what the code of a kernel depends on, empty if it isn't to be kept, and the GPU's architecture."""
@@ -318,7 +334,9 @@ class CudaTarget(Target):
         architecture = cuda_cache.capability(self.device_id)
         if architecture is None:
             return "", (0, 0)
-        return cache.key(("cuda", architecture, self.poison), layout, cuda_cache.BUILDERS), architecture
+        return cache.key(
+            ("cuda", architecture, self.poison, self._max_registers), layout, cuda_cache.BUILDERS
+        ), architecture
 
     @override
     def kept_kernel(self, layout: KernelLayout, /) -> CudaKernel | None:
@@ -335,7 +353,9 @@ class CudaTarget(Target):
         except Exception as error:  # whatever the driver says of machine code that it can't load
             cache.log.debug("a kernel is compiled anew: %s", error)
             return None
-        return None if loaded is None else CudaKernel(layout, loaded, self.device_id, simulated=False)
+        if loaded is None:
+            return None
+        return CudaKernel(layout, loaded, self.device_id, block=self._block_size, simulated=False)
 
     def _solve_thread(self, solve_runs: SolveRunsFn, layout: KernelLayout) -> Any:
         n_shared, n_persistent = layout.n_shared, layout.n_persistent

@@ -11,7 +11,7 @@ from numba import cuda
 from numpy.typing import NDArray
 
 from cubie._types import Precision
-from cubie.targets.base import KernelLayout, LaunchStatistics
+from cubie.targets.base import BlockTooLargeError, KernelLayout, LaunchStatistics
 from cubie.targets.cuda_device import PINNED_BYTES, SMALL_BYTES, DeviceLauncher, pinned, signature
 
 BLOCK: Final = 128
@@ -21,10 +21,6 @@ SHARED_BYTES: Final = 48 * 1024
 MEMORY_SHARE: Final = 0.9
 
 
-class SharedMemoryError(ValueError):
-    """A run's shared buffers are too large for a block of runs."""
-
-
 def padded(n_shared: int) -> int:
     """Return the distance of two threads' parts of shared memory: odd, so that a warp's accesses fall into different
     banks.
@@ -32,19 +28,19 @@ def padded(n_shared: int) -> int:
     return n_shared | 1 if n_shared else 0
 
 
-def block_size(layout: KernelLayout) -> tuple[int, int]:
-    """Return threads and bytes of shared memory of a block, fewer threads where shared buffers are large.
+def block_size(layout: KernelLayout, most: int | None = None) -> tuple[int, int]:
+    """Return threads and bytes of shared memory of a block, `most` or fewer threads where shared buffers are large.
 
     Raises
     ------
-    SharedMemoryError: if not even a warp fits.
+    BlockTooLargeError: if not even a warp fits.
     """
     per_run = padded(layout.n_shared) * np.dtype(layout.shared_precision).itemsize
-    block = BLOCK
+    block = most or BLOCK
     while block > LEAST_BLOCK and block * per_run > SHARED_BYTES:
         block //= 2
     if block * per_run > SHARED_BYTES:
-        raise SharedMemoryError(
+        raise BlockTooLargeError(
             f"shared buffers must fit {LEAST_BLOCK} runs into {SHARED_BYTES:,} bytes, got {per_run:,} bytes a run. "
             "Move some to 'local' with buffers={...}; solver.report() shows the largest."
         )
@@ -64,12 +60,14 @@ def host_array(shape: tuple[int, ...], precision: Precision, device_id: int, *, 
 class CudaKernel:
     """A kernel and how to launch it over a batch; it is compiled at the first launch, or when it is asked to be."""
 
-    def __init__(self, layout: KernelLayout, compiled: Any, device_id: int, *, simulated: bool) -> None:
+    def __init__(
+        self, layout: KernelLayout, compiled: Any, device_id: int, *, block: int | None, simulated: bool
+    ) -> None:
         self._layout: Final = layout
         self._compiled: Final = compiled
         self._device_id: Final = device_id
         self._simulated: Final = simulated
-        self._block, self._shared_bytes = block_size(layout)
+        self._block, self._shared_bytes = block_size(layout, block)
         self._launcher: DeviceLauncher | None = None
         self._lock: Final = threading.Lock()
         self.compile_seconds: float = 0.0
@@ -108,9 +106,17 @@ class CudaKernel:
         if self._launcher is None:
             begin = time.perf_counter()
             kernel = self._compiled.compile(signature(self._layout.arguments))
+            self._check_registers(kernel.max_threads_per_block)
             self._launcher = DeviceLauncher(kernel, self._layout)
             self.compile_seconds = time.perf_counter() - begin
         return self._launcher
+
+    def _check_registers(self, most: int) -> None:
+        if self._block > most:
+            raise BlockTooLargeError(
+                f"block_size must be at most {most} for the registers that this kernel takes, got {self._block}. "
+                "Give fewer threads, or cap the registers of each with max_registers."
+            )
 
     def _simulate(
         self,

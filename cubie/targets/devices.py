@@ -136,12 +136,20 @@ def lane_width(device: Device, n_numbers: int, precision: FloatPrecision) -> int
     return width
 
 
-def make_target(device: Device, *, width: int = 1, poison: bool = False) -> Target:
-    """Return the target that builds for a processor; `width` runs side by side, if it is a CPU."""
+def make_target(
+    device: Device,
+    *,
+    width: int = 1,
+    poison: bool = False,
+    block_size: int | None = None,
+    max_registers: int | None = None,
+) -> Target:
+    """Return the target that builds for a processor: a CPU's goes by `width`, a GPU's by the last two."""
     if device.kind == "cpu":
         from cubie.targets.cpu import CpuTarget
 
         return CpuTarget(width=width, poison=poison)
     from cubie.targets.cuda import CudaTarget
 
-    return CudaTarget(device_id=int(device.name.partition(":")[2]), poison=poison)
+    device_id = int(device.name.partition(":")[2])
+    return CudaTarget(device_id=device_id, poison=poison, block_size=block_size, max_registers=max_registers)

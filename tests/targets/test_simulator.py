@@ -13,9 +13,9 @@ from cubie import Solution, Solver, Status, create_ode_system
 from cubie._types import FLOAT_PRECISIONS
 from cubie.batchsolving.solver_settings import PrecisionName
 from cubie.memory.mem_manager import OutputTooLargeError
-from cubie.targets.base import BINARY_FUNCTIONS, UNARY_FUNCTIONS, KernelLayout
+from cubie.targets.base import BINARY_FUNCTIONS, UNARY_FUNCTIONS, BlockTooLargeError, KernelLayout
 from cubie.targets.cuda import SIMULATED, CudaTarget
-from cubie.targets.cuda_launch import BLOCK, SHARED_BYTES, SharedMemoryError, block_size, padded
+from cubie.targets.cuda_launch import BLOCK, SHARED_BYTES, block_size, padded
 from cubie.targets.devices import devices
 from cubie.targets.reference import FUNCTIONS, ReferenceTarget
 from tests.batches import SolveOptions, assert_same_bits, solve_on
@@ -179,7 +179,7 @@ def test_blocks_shrink_where_runs_share_much_and_never_below_a_warp() -> None:
 
 
 def test_shared_memory_that_no_warp_fits_into_is_refused_with_what_to_do() -> None:
-    with pytest.raises(SharedMemoryError) as raised:
+    with pytest.raises(BlockTooLargeError) as raised:
         block(200)
     assert str(raised.value) == (
         "shared buffers must fit 32 runs into 49,152 bytes, got 1,608 bytes a run. "
@@ -191,7 +191,7 @@ def test_a_user_who_shares_too_much_reads_it_before_anything_runs() -> None:
     chain = [f"dx{i} = -x{i}" for i in range(60)]
     large = create_ode_system(chain, states={f"x{i}": 1.0 for i in range(60)})
     solver = Solver(large, device="cuda", buffers={"step.stage_rates": "shared"})
-    with pytest.raises(SharedMemoryError, match="Move some to 'local'"):
+    with pytest.raises(BlockTooLargeError, match="Move some to 'local'"):
         solver.solve((0.0, 1.0))
 
 

@@ -35,6 +35,7 @@ def jit(
     lineinfo: bool = False,
     cache: bool = False,
     launch_bounds: tuple[int, int] | int | None = None,
+    max_registers: int | None = None,
     fastmath: bool = ...,
 ) -> _JitDecorator: ...
 
