@@ -80,7 +80,8 @@ def test_every_kind_of_factory_is_part_of_some_solver_or_dropped_by_itself() -> 
     before, system = len(buffer_registry), create_ode_system("dx = -x", states={"x": 1.0})
     settings, target = KrylovSettings(system=system, precision=np.float64), ReferenceTarget()
     krylov, pair = KrylovSolver(settings, target=target), KrylovPairSolver(settings, target=target)
-    assert callable(krylov.device_function.solve) and callable(pair.device_function.solve)
+    assert callable(krylov.device_function.solve)
+    assert callable(pair.device_function.solve)
     found |= {type(part) for solver in (krylov, pair) for part in (solver, *solver.children.values())}
     assert found == kinds()
     contexts = weakref.ref(krylov), weakref.ref(pair)
