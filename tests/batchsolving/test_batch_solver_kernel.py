@@ -14,7 +14,7 @@ from cubie.batchsolving.sweep import make_inputs
 from cubie.batchsolving.system_interface import SystemInterface
 from cubie.batchsolving.tolerances import make_tolerances
 from cubie.buffer_registry import buffer_registry
-from cubie.integrators.algorithms.generic_erk_tableaus import find_tableau
+from cubie.integrators.algorithms.methods import find_method
 from cubie.integrators.loops.ode_loop_config import N_OUTPUTS, LoopArguments, loop_arguments
 from cubie.integrators.single_integrator_run import RunSettings
 from cubie.integrators.step_control.gain_laws import find_gain_law
@@ -32,7 +32,7 @@ def kernel(
 ) -> BatchSolverKernel:
     settings = RunSettings(
         system=DECAY,
-        method=find_tableau(method),
+        method=find_method(method),
         controller=find_gain_law(controller),
         precision=FLOAT_PRECISIONS[precision],
         saved=(0,),
@@ -70,8 +70,10 @@ def test_results_have_the_shapes_and_types_that_are_promised(precision: Precisio
     assert result.launch.kernel > 0
 
 
-def test_one_kernel_serves_every_value_time_tolerance_and_size() -> None:
-    made = kernel()
+@pytest.mark.parametrize("method", ["tsit5", "rodas5p", "kvaerno-3", "radau"])
+def test_one_kernel_serves_every_value_time_tolerance_and_size(method: str) -> None:
+    """Pitfall 21: changing one number compiled for half a minute."""
+    made = kernel(method)
     for span, n_runs in (((0.0, 1.0), 1), ((5.0, -5.0), 7), ((1e3, 1e3 + 1), 4)):
         solve(made, span, n_runs=n_runs)
     assert made.n_compilations == 1

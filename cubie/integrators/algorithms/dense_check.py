@@ -28,7 +28,7 @@ STENCIL: Final = ((-2, 1 / 12), (-1, -8 / 12), (1, 8 / 12), (2, -1 / 12))
 class FilterFn(Protocol):
     """Overwrite `x` by ``inv(M - gamma*dt*J) @ x``, of the step just made; the pools are the step's."""
 
-    def __call__(self, x: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> None: ...
+    def __call__(self, x: Vector, shared: SharedBank, persistent: PersistentBank) -> None: ...
 
 
 class DenseParts(NamedTuple):
@@ -80,7 +80,7 @@ def make_dense_check(
         rate_of(fma(theta, dt, t), state, parameters, drivers, defect)
         for i in range(n):
             defect[i] = scale * fma(dt, defect[i], slope[i])
-        filtered(defect, error, shared, persistent)
+        filtered(defect, shared, persistent)
         for i in range(n):
             is_larger = mask & (absolute(defect[i]) > absolute(error[i]))
             error[i] = select(is_larger, defect[i], error[i])

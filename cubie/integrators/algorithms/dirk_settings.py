@@ -10,6 +10,7 @@ from cubie.integrators.algorithms.exact_matrices import padded
 from cubie.integrators.algorithms.stability import limit_at_infinity
 from cubie.integrators.matrix_free_solvers.consistency import ConsistencySettings
 from cubie.integrators.matrix_free_solvers.convergence import MAX_ITERATIONS, MAX_ITERATIONS_OF_FIXED_STEPS
+from cubie.integrators.matrix_free_solvers.krylov_settings import KrylovSettings
 from cubie.integrators.matrix_free_solvers.linear_choice import AS_SUITS, AnyLinearSettings, LinearChoice
 from cubie.integrators.matrix_free_solvers.newton_krylov import NewtonSettings
 from cubie.odesystems.ode_system import ODESystem
@@ -70,6 +71,11 @@ class DirkSettings:
             projects=not self.tableau.is_stiffly_accurate,
             n_errors=self.n_errors,
         )
+
+    @property
+    def keeps_weights(self) -> bool:
+        """The linear solver iterates, by weights that the check of dense output needs again."""
+        return isinstance(self.linear, KrylovSettings)
 
     @property
     def newton(self) -> NewtonSettings:

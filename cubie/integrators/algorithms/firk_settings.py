@@ -16,6 +16,7 @@ from cubie.integrators.matrix_free_solvers.convergence import (
     SHARE_OF_ALL_STAGES,
     IterationSettings,
 )
+from cubie.integrators.matrix_free_solvers.krylov_settings import KrylovSettings
 from cubie.integrators.matrix_free_solvers.linear_choice import AS_SUITS, LinearChoice
 from cubie.integrators.matrix_free_solvers.stage_systems import StageSystemsSettings
 from cubie.odesystems.ode_system import ODESystem
@@ -104,6 +105,11 @@ class FirkSettings:
             projects=not self.tableau.is_stiffly_accurate,
             n_errors=self.n_errors,
         )
+
+    @property
+    def keeps_weights(self) -> bool:
+        """The linear solver iterates, by weights that the check of dense output needs again."""
+        return isinstance(self.systems.linear, KrylovSettings)
 
     @property
     def iteration(self) -> IterationSettings:

@@ -121,6 +121,7 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
             buffer("correction", n, precision),
             buffer("increment_cache", n, precision, aliases="newton_shared"),
             buffer("rhs_cache", n, precision, aliases="newton_shared"),
+            buffer("weights", n * settings.keeps_weights, precision, persistent=True),
         )
 
     @staticmethod
@@ -144,10 +145,11 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
 
     def _check_dense(self, interpolate: InterpolateFn) -> DenseCheckFn:
         settings, solve_linear = self.settings, self.newton.device_function.solve_linear
-        below, kept = self.child_allocators("newton")
+        (below, kept), allocate_weights = self.child_allocators("newton"), self.allocator("weights")
 
         @self.target.device
-        def filtered(x: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> None:
+        def filtered(x: Vector, shared: SharedBank, persistent: PersistentBank) -> None:
+            weights = allocate_weights(shared, persistent)
             solve_linear(x, weights, below(shared, persistent), kept(shared, persistent))
 
         parts = DenseParts(self.rate.device_function, interpolate, filtered, self._mass())
@@ -228,7 +230,8 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
         allocate_state, allocate_rhs = self.allocator("increment_cache"), self.allocator("rhs_cache")
         stage_rate, rate_of, estimate = self._stage_rate(), self.rate.device_function, self._estimate()
         fma, splat, select = self.target.fma, self.target.splat, self.target.select
-        record_increment = self.recorder("increments")
+        record_increment, allocate_weights = self.recorder("increments"), self.allocator("weights")
+        n_kept = n * settings.keeps_weights
 
         @self.target.device
         def step(
@@ -246,8 +249,11 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
         ) -> StatusBits:
             stage_rates, correction = allocate_stage_rates(shared, persistent), allocate_correction(shared, persistent)
             state, rhs = allocate_state(shared, persistent), allocate_rhs(shared, persistent)
+            weights = allocate_weights(shared, persistent)
             below, kept, status = newton_shared(shared, persistent), newton_persistent(shared, persistent), splat(ok)
             weigh(y, error)
+            for i in range(n_kept):
+                weights[i] = error[i]
             for s in static(range(first, n_stages)):
                 gamma_dt = dt * a[s][s]
                 per_gamma_dt = one / gamma_dt

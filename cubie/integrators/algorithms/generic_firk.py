@@ -111,6 +111,7 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
             buffer("corrections", s * n, precision),
             buffer("column", s, precision),
             buffer("prediction", s * s, precision),
+            buffer("weights", n * settings.keeps_weights, precision, persistent=True),
         )
 
     @staticmethod
@@ -149,10 +150,11 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
 
     def _check_dense(self, interpolate: InterpolateFn) -> DenseCheckFn:
         settings, filter_error = self.settings, self.systems.device_function.filter
-        below, kept = self.child_allocators("systems")
+        (below, kept), allocate_weights = self.child_allocators("systems"), self.allocator("weights")
 
         @self.target.device
-        def filtered(x: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> None:
+        def filtered(x: Vector, shared: SharedBank, persistent: PersistentBank) -> None:
+            weights = allocate_weights(shared, persistent)
             filter_error(x, weights, below(shared, persistent), kept(shared, persistent))
 
         parts = DenseParts(self.rate.device_function, interpolate, filtered, self._mass())
@@ -242,6 +244,7 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
         begin, resolve, judge, end = make_convergence(self.target, self.settings.iteration)
         (prepare, solve, _), (below, kept) = self.systems.device_function, self.child_allocators("systems")
         settings, finish = self.settings, self._finish(project)
+        allocate_weights, n_kept = self.allocator("weights"), n * settings.keeps_weights
         predict = make_predict(self.target, settings.weights, n, settings.precision)
         load = make_load(self.target, settings.weights, settings.systems, self.rate.device_function, self._mass())
         allocate_w, allocate_history = self.allocator("increments"), self.allocator("history")
@@ -272,6 +275,9 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
                 allocate_history(shared, persistent),
             )
             weigh(y, error)
+            weights = allocate_weights(shared, persistent)
+            for i in range(n_kept):
+                weights[i] = error[i]
             predict(t, dt, work)
             status = prepare(t, dt, y, parameters, drivers, below(shared, persistent), kept(shared, persistent))
             at, iteration = begin(status, work.history[0]), 0

@@ -175,7 +175,7 @@ class RosenbrockW(AlgorithmStep[RosenbrockSettings]):
         allocate_weights = self.allocator("weights")
 
         @self.target.device
-        def filtered(x: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> None:
+        def filtered(x: Vector, shared: SharedBank, persistent: PersistentBank) -> None:
             allowed = allocate_weights(shared, persistent)
             solve(x, allowed, linear_shared_of(shared, persistent), linear_persistent_of(shared, persistent))
 
