@@ -7,6 +7,7 @@ import pytest
 
 from cubie import ODESystem, Solution, Solver, Status, create_ode_system
 from cubie._types import Location
+from cubie.batchsolving.batch_solver_kernel import BatchSolverKernel
 from cubie.buffer_report import BufferReport
 from cubie.targets.cuda import SIMULATED
 
@@ -98,7 +99,7 @@ def test_poisoned_scratch_changes_no_bit() -> None:
 def test_chunks_give_what_one_launch_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = sweep(lorenz_solver())
     monkeypatch.setattr("cubie.targets.cuda_launch.CudaKernel.free_bytes", 1_000_000_000)
-    monkeypatch.setattr("cubie.batchsolving.batch_solver_kernel.plan_chunks", lambda *sizes: [(0, 1), (1, 3)])
+    monkeypatch.setattr(BatchSolverKernel, "_chunks", lambda *given: [(0, 1), (1, 3)])
     chunked = sweep(lorenz_solver())
     np.testing.assert_array_equal(chunked.y, expected.y)
     np.testing.assert_array_equal(chunked.n_steps, expected.n_steps)

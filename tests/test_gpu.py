@@ -18,6 +18,7 @@ import pytest
 from typing_extensions import Unpack
 
 from cubie import ODESystem, Solution, Solver, Status, create_ode_system
+from cubie.batchsolving.batch_solver_kernel import BatchSolverKernel
 from cubie.batchsolving.solver_settings import PrecisionName, SolverOptions
 from cubie.targets.base import BINARY_FUNCTIONS, UNARY_FUNCTIONS
 from tests.batches import all_shared, assert_same_bits, movable
@@ -105,7 +106,7 @@ def test_chunks_are_the_same_bits(sizes: tuple[int, ...], monkeypatch: pytest.Mo
     whole = brittle(solver, everything)
     stops = np.cumsum(sizes).tolist()
     cuts = list(zip([0, *stops[:-1]], stops, strict=True))
-    monkeypatch.setattr("cubie.batchsolving.batch_solver_kernel.plan_chunks", lambda *given: cuts)
+    monkeypatch.setattr(BatchSolverKernel, "_chunks", lambda *given: cuts)
     assert_same_bits(brittle(solver, everything), whole)
 
 
@@ -127,7 +128,7 @@ def test_a_million_adaptive_runs_agree_with_the_cpu(precision: PrecisionName, mo
     few = solver.solve((0.0, 1.0), parameters={"rho": rho[some]})
     np.testing.assert_array_equal(few.y, solution.y[..., some])
     cuts = [(0, 300_032), (300_032, 600_064), (600_064, MILLION)]
-    monkeypatch.setattr("cubie.batchsolving.batch_solver_kernel.plan_chunks", lambda *given: cuts)
+    monkeypatch.setattr(BatchSolverKernel, "_chunks", lambda *given: cuts)
     assert_same_bits(solver.solve((0.0, 1.0), parameters={"rho": rho}), solution)
 
 

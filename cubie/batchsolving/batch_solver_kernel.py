@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,15 @@ class BatchResult:
     launch: LaunchStatistics
 
 
+@final
+class BatchSizes(NamedTuple):
+    """What a batch takes of a device's memory, in bytes."""
+
+    n_runs: int
+    inputs: int
+    outputs: int
+
+
 def _all_succeeded(status: npt.NDArray[np.int32]) -> bool:
     def succeeded(start: int, stop: int) -> bool:
         return int(status[start:stop].max()) <= Status.success
@@ -67,6 +76,7 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
             buffer_registry.relocate(self.run.loop, path, location)
         self.n_compilations = 0
         self._layouts: list[tuple[BufferOwner, BufferLayout]] = []
+        self._held: tuple[Kernel, BatchSizes] | None = None
 
     @staticmethod
     @override
@@ -139,11 +149,8 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         saved = kernel.host_array(shape, precision)
         final_time = kernel.host_array((n_time_rows, n_runs), precision)
         counts = kernel.host_array((3, n_runs), np.int32)
-        chunks = [(0, n_runs)]
-        free = kernel.free_bytes
-        if free is not None:
-            bytes_per_run = (saved.nbytes + final_time.nbytes + counts.nbytes) // n_runs
-            chunks = plan_chunks(n_runs, bytes_per_run, free - inputs.values.nbytes)
+        sizes = BatchSizes(n_runs, inputs.values.nbytes, saved.nbytes + final_time.nbytes + counts.nbytes)
+        chunks = self._chunks(kernel, sizes)
         times = schedule.pairs
         arguments: list[FloatArray | npt.NDArray[np.int64] | int | float] = [
             inputs.values,
@@ -159,11 +166,23 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
             *steps,
         ]
         launch = kernel.launch(arguments, [saved, final_time, counts], chunks, progress)
+        self._held = (kernel, sizes) if len(chunks) == 1 else None
         t_final = np.broadcast_to(np.float64(schedule.t_end), n_runs)
         if not _all_succeeded(counts[0]):
             failed, t_final = np.flatnonzero(counts[0]), t_final.copy()
             t_final[failed] = final_time[:, failed].sum(axis=0, dtype=np.float64)
         return BatchResult(saved=saved, t_final=t_final, counts=counts, launch=launch)
+
+    def _chunks(self, kernel: Kernel, sizes: BatchSizes) -> list[tuple[int, int]]:
+        """Cut a batch to fit the device; memory that took the last batch whole takes one of its sizes unasked, since
+        asking a GPU costs more than a small launch.
+        """
+        held = self._held
+        if held is None or held[0] is not kernel or held[1] != sizes:
+            free = kernel.free_bytes
+            if free is not None:
+                return plan_chunks(sizes.n_runs, sizes.outputs // sizes.n_runs, free - sizes.inputs)
+        return [(0, sizes.n_runs)]
 
     def _steps(self, schedule: Schedule, limits: StepLimits) -> tuple[int, float, float, float, float]:
         """Return max_steps, direction, the first step and what its rounding left, and the longest step.

@@ -152,3 +152,21 @@ def test_buffers_are_placed_when_a_kernel_is_made() -> None:
     assert made.shared_buffer_size == 5 + 2
     assert made.persistent_local_buffer_size == 0
     np.testing.assert_array_equal(solve(made).saved, solve(kernel()).saved)
+
+
+def test_free_memory_is_asked_for_again_only_when_a_batch_has_other_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def free(kernel: object) -> int:
+        asked.append(1)
+        return 100_000
+
+    monkeypatch.setattr("cubie.targets.reference.ReferenceKernel.free_bytes", property(free))
+    made = kernel()
+    for n_runs, n_asked in ((4, 1), (4, 1), (8, 2), (4, 3), (4, 3)):
+        solve(made, n_runs=n_runs)
+        assert len(asked) == n_asked
+    monkeypatch.setattr("cubie.batchsolving.batch_solver_kernel.plan_chunks", lambda *sizes: [(0, 2), (2, 5)])
+    for _ in range(2):
+        solve(made, n_runs=5)
+    assert len(asked) == 5

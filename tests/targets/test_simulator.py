@@ -11,6 +11,7 @@ from typing_extensions import Unpack
 
 from cubie import Solution, Solver, Status, create_ode_system
 from cubie._types import FLOAT_PRECISIONS
+from cubie.batchsolving.batch_solver_kernel import BatchSolverKernel
 from cubie.batchsolving.solver_settings import PrecisionName
 from cubie.memory.mem_manager import OutputTooLargeError
 from cubie.targets.base import BINARY_FUNCTIONS, UNARY_FUNCTIONS, BlockTooLargeError, KernelLayout
@@ -210,7 +211,7 @@ def test_the_simulator_is_listed_as_a_device() -> None:
 
 def test_progress_is_told_of_every_chunk(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("cubie.targets.cuda_launch.CudaKernel.free_bytes", 1 << 30)
-    monkeypatch.setattr("cubie.batchsolving.batch_solver_kernel.plan_chunks", lambda *sizes: [(0, 2), (2, 3)])
+    monkeypatch.setattr(BatchSolverKernel, "_chunks", lambda *given: [(0, 2), (2, 3)])
     Solver(MODEL, device="cuda", rtol=1e-2).solve((0.0, 0.1), parameters={"w": W}, progress=True)
     assert "3.00/3.00" in capsys.readouterr().err
 
