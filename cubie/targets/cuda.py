@@ -323,7 +323,12 @@ class CudaTarget(Target):
     @property
     @override
     def identity(self) -> tuple[object, ...]:
-        return (self.kind, "simulator" if SIMULATED else str(cuda.gpus[self.device_id].name))
+        if SIMULATED:
+            return (self.kind, "simulator")
+        from cubie.targets import cuda_cache
+
+        architecture = cuda_cache.capability(self.device_id)
+        return (self.kind, architecture, architecture and str(cuda.gpus[self.device_id].name))
 
     def _key(self, layout: KernelLayout) -> tuple[str, tuple[int, int]]:
         """Name what the code of a kernel depends on, empty if it isn't to be kept, and the GPU's architecture."""
