@@ -22,7 +22,7 @@ TABLES: Final = {
         "stiff_accuracy",
         "work_precision",
     ),
-    "cuda": ("gpu_floors", "gpu_large"),
+    "cuda": ("gpu_floors", "gpu_large", "gpu_stiff"),
 }
 
 
