@@ -22,7 +22,7 @@ TABLES: Final = {
         "stiff_accuracy",
         "work_precision",
     ),
-    "cuda": ("gpu_floors", "gpu_large", "gpu_stiff"),
+    "cuda": ("gpu_floors", "gpu_large", "gpu_stiff", "gpu_vs_diffrax"),
 }
 
 
