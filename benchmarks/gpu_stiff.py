@@ -7,9 +7,12 @@ kept kernel spare it. Errors are those of a few runs, spread over the sweep, bes
 
 import statistics
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, final
+from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +22,7 @@ from benchmarks.harness import Json, Table, common, finish, machine, parser
 from cubie.batchsolving.solution import Solution
 from cubie.batchsolving.solver import Solver
 from cubie.odesystems import ODESystem, create_ode_system
+from cubie.targets.cuda_device import DeviceLauncher, Lane
 from tests.problems import PROBLEMS
 
 METHODS: Final = ("rodas5p", "kvaerno-5", "radau")
@@ -45,6 +49,8 @@ HEADERS: Final = (
     "gain ",
     "first call, s",
     "CuBIE's, s",
+    "registers",
+    "local bytes",
 )
 
 States = npt.NDArray[np.float64]
@@ -138,7 +144,8 @@ def contest(task: Task, method: str, n_runs: int, device: str, n_repeats: int) -
     values = swept(task, n_runs)
     begin = time.perf_counter()
     solver = Solver(system_of(task.problem), method=method, rtol=RTOL, atol=task.atol, device=device)
-    solution = solve(solver, task, values)
+    with launched() as launchers:
+        solution = solve(solver, task, values)
     first_call = time.perf_counter() - begin
     solution.raise_for_status()
     steps, error = float(solution.n_steps.mean()), error_of(task, solution.y[-1], values)
@@ -150,14 +157,30 @@ def contest(task: Task, method: str, n_runs: int, device: str, n_repeats: int) -
         wholes.append((time.perf_counter() - begin) * 1e3)
         kernels.append(solution.timings["kernel"] * 1e3)
     kernel, whole = statistics.median(kernels), statistics.median(wholes)
+    resources = launchers[-1].thread_resources if launchers else None
     cells = (
         *(task.problem, method, f"{RTOL:g}", f"{task.atol:g}", f"{n_runs:,}", f"{steps:.1f}", f"{error:.2g}"),
         *(f"{kernel:.3f}", f"{peer.kernel:.2f}", gain(peer.kernel, kernel)),
         *(f"{whole:.2f}", shown(peer.end_to_end), gain(peer.end_to_end, whole)),
         *(f"{first_call:.2f}", shown(peer.first_call)),
+        *(map(str, resources) if resources else ("-", "-")),
     )
     row: dict[str, Json] = {"problem": task.problem, "method": method, "n_runs": n_runs, "steps": steps, "error": error}
-    return cells, row | {"kernel": kernels, "end_to_end": wholes, "first_call": first_call}
+    return cells, row | {"kernel": kernels, "end_to_end": wholes, "first_call": first_call, "resources": resources}
+
+
+@contextmanager
+def launched() -> Iterator[list[DeviceLauncher]]:
+    """Remember what launches GPU kernels meanwhile: nothing, where the device is none."""
+    launchers: list[DeviceLauncher] = []
+    once = DeviceLauncher.timed
+
+    def remembered(launcher: DeviceLauncher, lane: Lane, launch: Callable[[], None]) -> None:
+        launchers.append(launcher)
+        once(launcher, lane, launch)
+
+    with mock.patch.object(DeviceLauncher, "timed", remembered):
+        yield launchers
 
 
 def shown(figure: float | None) -> str:

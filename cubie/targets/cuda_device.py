@@ -114,6 +114,11 @@ class DeviceLauncher:
         """Device memory that is kept between launches."""
         return self._inputs.n_bytes + sum(lane.results.n_bytes for lane in self._lanes)
 
+    @property
+    def thread_resources(self) -> tuple[int, int]:
+        """Registers that a thread takes, and bytes of local memory."""
+        return int(self._kernel.regs_per_thread), int(self._kernel.local_mem_per_thread)
+
     def launch(
         self,
         inputs: Sequence[NDArray[Any] | int | float],
