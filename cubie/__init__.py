@@ -4,9 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from cubie.batchsolving.device_solution import DeviceSolution
     from cubie.batchsolving.run_result import RunResult
     from cubie.batchsolving.solution import BatchStats, IntegrationError, Solution
-    from cubie.batchsolving.solver import Solver, solve_ivp
+    from cubie.batchsolving.solve_ivp import solve_ivp
+    from cubie.batchsolving.solver import Solver
     from cubie.batchsolving.solver_settings import SolverSettings, methods
     from cubie.batchsolving.system_interface import UnknownNameError
     from cubie.batchsolving.tolerances import CubieWarning
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from cubie.odesystems.errors import ModelError
     from cubie.odesystems.ode_system import ODESystem
     from cubie.status import Status
+    from cubie.targets.device_array import DeviceArray
     from cubie.targets.devices import Device, DeviceError, devices
 
     __version__: str
@@ -36,6 +39,8 @@ __all__ = [
     "ButcherTableau",
     "SolverSettings",
     "RunResult",
+    "DeviceSolution",
+    "DeviceArray",
     "BatchStats",
     "Device",
     # what can go wrong
@@ -49,9 +54,11 @@ __all__ = [
 
 # Where each name lives: loaded when it is first asked for, so that `import cubie` costs next to nothing.
 _HOMES: Final[dict[str, tuple[str, ...]]] = {
+    "cubie.batchsolving.device_solution": ("DeviceSolution",),
     "cubie.batchsolving.run_result": ("RunResult",),
     "cubie.batchsolving.solution": ("BatchStats", "IntegrationError", "Solution"),
-    "cubie.batchsolving.solver": ("Solver", "solve_ivp"),
+    "cubie.batchsolving.solve_ivp": ("solve_ivp",),
+    "cubie.batchsolving.solver": ("Solver",),
     "cubie.batchsolving.solver_settings": ("SolverSettings", "methods"),
     "cubie.batchsolving.system_interface": ("UnknownNameError",),
     "cubie.batchsolving.tolerances": ("CubieWarning",),
@@ -61,6 +68,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "cubie.odesystems.errors": ("ModelError",),
     "cubie.odesystems.ode_system": ("ODESystem",),
     "cubie.status": ("Status",),
+    "cubie.targets.device_array": ("DeviceArray",),
     "cubie.targets.devices": ("Device", "DeviceError", "devices"),
 }
 

@@ -26,8 +26,8 @@ decay = cubie.create_ode_system(["dx = -k*x"], states={"x": 1.0}, parameters={"k
 solution = cubie.solve_ivp(decay, t_span=(0.0, 1.0), parameters={"k": np.linspace(1.0, 2.0, 5)}, method="tsit5")
 assert_type(solution, cubie.Solution)
 names: list[str] = cubie.methods()
-cubie.solve_ivp(decay, t_span=(0.0, 1.0), rtoll=1e-6)  # type: ignore[call-arg]  # misspelt
-cubie.solve_ivp(decay, t_span=(0.0, 1.0), sweep="grid")  # type: ignore[arg-type]  # no such choice
+cubie.solve_ivp(decay, t_span=(0.0, 1.0), rtoll=1e-6)  # type: ignore[call-overload]  # misspelt
+cubie.solve_ivp(decay, t_span=(0.0, 1.0), sweep="grid")  # type: ignore[call-overload]  # no such choice
 """
 
 

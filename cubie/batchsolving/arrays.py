@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cubie._types import FloatPrecision
+from cubie.targets.device_array import copied_from_device, is_on_device
 
 FloatArray: TypeAlias = npt.NDArray[np.float32 | np.float64]
 
@@ -15,6 +16,13 @@ class SupportsArray(Protocol):
     """Anything NumPy can make an array of: arrays and NumPy scalars, pandas Series, xarray DataArrays."""
 
     def __array__(self) -> object: ...
+
+
+class OnDevice(Protocol):
+    """An array in a GPU's memory: of CuPy, PyTorch, JAX or Numba, or a `DeviceArray`."""
+
+    @property
+    def __cuda_array_interface__(self) -> object: ...
 
 
 @runtime_checkable
@@ -27,7 +35,7 @@ class Table(Protocol):
     def __getitem__(self, name: str, /) -> SupportsArray: ...
 
 
-Values: TypeAlias = float | SupportsArray | Sequence[float | SupportsArray]
+Values: TypeAlias = float | SupportsArray | OnDevice | Sequence[float | SupportsArray]
 """One number for all runs, or a 1-D array of numbers over runs."""
 
 ValueGrid: TypeAlias = Values | Sequence[Sequence[float | SupportsArray]]
@@ -48,7 +56,7 @@ def float_array(value: object, what: str) -> FloatArray:
     if isinstance(value, np.ma.MaskedArray) and bool(np.ma.getmaskarray(value).any()):
         raise ValueError(f"{what} must have no masked values. Drop or fill them first.")
     try:
-        array = np.asarray(value)
+        array = copied_from_device(value) if is_on_device(value) else np.asarray(value)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{what} must be a number or a regular array of numbers: {error}.") from error
     if array.dtype.kind not in "iuf":

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
-from cubie._types import BufferOwner, Location
+from cubie._types import BufferOwner, FloatPrecision, Location
 from cubie.batchsolving.arrays import FloatArray
 from cubie.batchsolving.schedule import Schedule
 from cubie.batchsolving.sweep import Inputs
@@ -18,10 +18,11 @@ from cubie.buffer_registry import BufferEntry, BufferLayout, buffer_registry
 from cubie.cuda_factory import Build, CUDAFactory
 from cubie.integrators.loops.ode_loop_config import N_OUTPUTS, LoopArguments, loop_arguments
 from cubie.integrators.single_integrator_run import RunSettings, SingleIntegratorRun
-from cubie.memory.mem_manager import check_output_fits, plan_chunks
+from cubie.memory.mem_manager import OutputTooLargeError, check_output_fits, plan_chunks
 from cubie.memory.passes import holds_everywhere
 from cubie.status import Status
 from cubie.targets.base import Kernel, KernelLayout, LaunchStatistics, Target
+from cubie.targets.device_array import DeviceArray, InPlace
 
 
 @final
@@ -52,6 +53,14 @@ class BatchSizes(NamedTuple):
     n_runs: int
     inputs: int
     outputs: int
+
+
+class Shapes(NamedTuple):
+    """Shape and type of what a launch writes."""
+
+    saved: tuple[tuple[int, int, int], FloatPrecision]
+    final_time: tuple[tuple[int, int], FloatPrecision]
+    counts: tuple[tuple[int, int], type[np.int32]]
 
 
 def _all_succeeded(status: npt.NDArray[np.int32]) -> bool:
@@ -140,19 +149,56 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         OutputTooLargeError: if the output exceeds the free memory.
         ValueError: if steps of fixed length are more than `max_steps`.
         """
-        steps = self._steps(schedule, limits)
-        n_saves, n_runs, precision = schedule.save_times.size, inputs.n_runs, self.settings.precision
-        shape = (n_saves, len(self.settings.saved), n_runs)
-        check_output_fits(shape, precision)
-        n_time_rows = 1 + self.run.loop.settings.compensated
+        arguments = self._arguments(inputs, schedule, tolerances, limits)
+        n_runs, shapes = inputs.n_runs, self._shapes(inputs, schedule)
+        check_output_fits(*shapes[0])
         kernel = self.device_function
-        saved = kernel.host_array(shape, precision)
-        final_time = kernel.host_array((n_time_rows, n_runs), precision)
-        counts = kernel.host_array((3, n_runs), np.int32)
+        saved, final_time, counts = (kernel.host_array(*shape) for shape in shapes)
         sizes = BatchSizes(n_runs, inputs.values.nbytes, saved.nbytes + final_time.nbytes + counts.nbytes)
         chunks = self._chunks(kernel, sizes)
+        launch = kernel.launch(arguments, [saved, final_time, counts], chunks, progress)
+        self._held = (kernel, sizes) if len(chunks) == 1 else None
+        t_final = np.broadcast_to(np.float64(schedule.t_end), n_runs)
+        if not _all_succeeded(counts[0]):
+            failed, t_final = np.flatnonzero(counts[0]), t_final.copy()
+            t_final[failed] = final_time[:, failed].sum(axis=0, dtype=np.float64)
+        return BatchResult(saved=saved, t_final=t_final, counts=counts, launch=launch)
+
+    def solve_in_place(
+        self, inputs: Inputs, schedule: Schedule, tolerances: Tolerances, limits: StepLimits
+    ) -> tuple[list[DeviceArray], LaunchStatistics]:
+        """Integrate all runs, and leave on the device what `BatchResult` has: saves, last times, counts.
+
+        Raises
+        ------
+        OutputTooLargeError: if the batch does not fit the device's free memory at once.
+        ValueError: if there is no device to leave it on.
+        """
+        arguments, shapes = self._arguments(inputs, schedule, tolerances, limits), self._shapes(inputs, schedule)
+        kernel = self.device_function
+        if not isinstance(kernel, InPlace):
+            raise ValueError("on_device=True must go with a GPU, got the CPU. Leave it out, or name device='cuda'.")
+        n_bytes = sum(math.prod(shape) * np.dtype(precision).itemsize for shape, precision in shapes)
+        free = kernel.free_bytes
+        if free is not None and n_bytes + inputs.values.nbytes > free:
+            raise OutputTooLargeError(
+                f"results must fit in {free:,} bytes of free device memory to stay there, got {n_bytes:,}. "
+                "Leave on_device out, or solve fewer runs at once."
+            )
+        return kernel.launch_in_place(arguments, shapes)
+
+    def _shapes(self, inputs: Inputs, schedule: Schedule) -> Shapes:
+        n_runs, precision, n_saved = inputs.n_runs, self.settings.precision, len(self.settings.saved)
+        n_parts = 1 + self.run.loop.settings.compensated
+        saved = schedule.save_times.size, n_saved, n_runs
+        return Shapes((saved, precision), ((n_parts, n_runs), precision), ((3, n_runs), np.int32))
+
+    def _arguments(
+        self, inputs: Inputs, schedule: Schedule, tolerances: Tolerances, limits: StepLimits
+    ) -> list[FloatArray | npt.NDArray[np.int64] | int | float]:
+        """Return what the kernel takes before its outputs."""
         times = schedule.pairs
-        arguments: list[FloatArray | npt.NDArray[np.int64] | int | float] = [
+        return [
             inputs.values,
             inputs.offsets,
             inputs.strides,
@@ -161,17 +207,10 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
             float(tolerances.rtol[0]),
             float(tolerances.atol[0]),
             *times[:4].tolist(),
-            n_saves,
+            schedule.save_times.size,
             schedule.n_initial,
-            *steps,
+            *self._steps(schedule, limits),
         ]
-        launch = kernel.launch(arguments, [saved, final_time, counts], chunks, progress)
-        self._held = (kernel, sizes) if len(chunks) == 1 else None
-        t_final = np.broadcast_to(np.float64(schedule.t_end), n_runs)
-        if not _all_succeeded(counts[0]):
-            failed, t_final = np.flatnonzero(counts[0]), t_final.copy()
-            t_final[failed] = final_time[:, failed].sum(axis=0, dtype=np.float64)
-        return BatchResult(saved=saved, t_final=t_final, counts=counts, launch=launch)
 
     def _chunks(self, kernel: Kernel, sizes: BatchSizes) -> list[tuple[int, int]]:
         """Cut a batch to fit the device; memory that took the last batch whole takes one of its sizes unasked, since

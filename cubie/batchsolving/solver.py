@@ -1,20 +1,21 @@
-"""The public face: `solve_ivp` for one sweep, `Solver` to keep what was compiled."""
+"""The public face: a `Solver` keeps what was compiled, and integrates sweep after sweep."""
 
 import time
 from dataclasses import replace
-from typing import Final, NamedTuple, final
+from typing import Final, Literal, NamedTuple, final, overload
 
 from typing_extensions import Unpack, override
 
 from cubie.batchsolving.arrays import InputsLike
 from cubie.batchsolving.auto_method import NOBODY, Integrate, Integration, Tell, integrate_as_suits, is_stiff_batch
 from cubie.batchsolving.batch_solver_kernel import BatchResult, BatchSolverKernel
+from cubie.batchsolving.device_solution import DeviceSolution
 from cubie.batchsolving.progress import clock, progress_bar
 from cubie.batchsolving.schedule import Schedule, make_schedule
 from cubie.batchsolving.solution import Solution
 from cubie.batchsolving.solver_settings import SolverOptions, SolverSettings, Times, changed, checked
 from cubie.batchsolving.sweep import Inputs, make_inputs
-from cubie.batchsolving.system_interface import SystemInterface, system_of
+from cubie.batchsolving.system_interface import SystemInterface
 from cubie.batchsolving.tolerances import make_tolerances
 from cubie.batchsolving.tuning import (
     Plan,
@@ -30,7 +31,6 @@ from cubie.buffer_registry import buffer_registry
 from cubie.buffer_report import BufferReport
 from cubie.integrators.algorithms.methods import require_mass
 from cubie.integrators.single_integrator_run import RunSettings
-from cubie.odesystems.create import Equations
 from cubie.odesystems.ode_system import ODESystem
 from cubie.targets.base import Target
 from cubie.targets.cache import spelled
@@ -172,6 +172,7 @@ class Solver:
         """Tell where every working array of a run stands; paths below "loop" are what `buffers` takes."""
         return buffer_registry.report(self._kernel(dense=dense).run.loop)
 
+    @overload
     def solve(
         self,
         t_span: Times,
@@ -181,7 +182,33 @@ class Solver:
         t_eval: Times | None = None,
         save_every: float | None = None,
         progress: bool = False,
-    ) -> Solution:
+        on_device: Literal[False] = False,
+    ) -> Solution: ...
+
+    @overload
+    def solve(
+        self,
+        t_span: Times,
+        y0: InputsLike | None = None,
+        parameters: InputsLike | None = None,
+        *,
+        t_eval: Times | None = None,
+        save_every: float | None = None,
+        progress: bool = False,
+        on_device: Literal[True],
+    ) -> DeviceSolution: ...
+
+    def solve(
+        self,
+        t_span: Times,
+        y0: InputsLike | None = None,
+        parameters: InputsLike | None = None,
+        *,
+        t_eval: Times | None = None,
+        save_every: float | None = None,
+        progress: bool = False,
+        on_device: bool = False,
+    ) -> Solution | DeviceSolution:
         """Integrate one sweep; see `solve_ivp`."""
         begin = time.perf_counter()
         settings, precision = self._settings, self._meant.precision
@@ -192,6 +219,8 @@ class Solver:
         with clock(f"compiling {self.system.name}", shown=progress):
             kernel.compile()
         solving = time.perf_counter()
+        if on_device:
+            return self._solved_in_place(kernel, inputs, schedule, solving - compiled)
         with progress_bar(inputs.n_runs, self.system.name, shown=progress) as tell:
             integration = self._integrate(inputs, schedule, tell)
         end = time.perf_counter()
@@ -216,6 +245,28 @@ class Solver:
                 "solve": end - solving,
                 "kernel": result.launch.kernel,
             },
+        )
+
+    def _solved_in_place(
+        self, kernel: BatchSolverKernel, inputs: Inputs, schedule: Schedule, compiling: float
+    ) -> DeviceSolution:
+        if self._meant.stiff_method is not None:
+            raise ValueError("on_device=True must go with one method, got 'auto', which looks at results. Name one.")
+        begin = time.perf_counter()
+        (y, last_times, counts), launch = kernel.solve_in_place(inputs, schedule, self._tolerances, self._meant.limits)
+        seconds = {"compile": compiling, "solve": time.perf_counter() - begin, "kernel": launch.kernel}
+        return DeviceSolution(
+            system=self.system.name,
+            t=schedule.save_times.copy(),
+            y=y,
+            variables=self._saved.names,
+            t_end=schedule.t_end,
+            counts=counts,
+            last_times=last_times,
+            coordinates=inputs.coordinates,
+            method=self._meant.tableau.name,
+            device=self._meant.device.name,
+            timings=seconds,
         )
 
     @override
@@ -313,74 +364,3 @@ def _restore(system: ODESystem, settings: SolverSettings) -> Solver:
     solver = Solver(system)
     solver._go_by(settings)
     return solver
-
-
-def solve_ivp(
-    system: ODESystem | Equations,
-    t_span: Times,
-    y0: InputsLike | None = None,
-    parameters: InputsLike | None = None,
-    *,
-    t_eval: Times | None = None,
-    save_every: float | None = None,
-    progress: bool = False,
-    **settings: Unpack[SolverOptions],
-) -> Solution:
-    """Integrate an initial value problem for every run of a sweep.
-
-    Parameters
-    ----------
-    system : an `ODESystem`, or what `create_ode_system` makes one of (equations, or a Python function): then the names
-        in `y0` are its states
-        and those in `parameters` its parameters.
-    t_span : start and end, in the model's unit of time; backwards if the end is before the start.
-    y0, parameters : by name, one number for all runs or an array of shape (n_runs,); also a table with a column for
-        each name, or arrays by
-        position, shape (n,) or (n, n_runs). What is left out takes the system's default.
-    method : a name of `cubie.methods()`, a tableau, or "auto": a few runs are tried, and "tsit5" or, if the problem is
-        stiff, "radau" takes the batch; a run that "tsit5" can't finish is integrated again by "radau".
-    t_eval : times to save at, in the order of integration; or `save_every`, their distance. Neither: start and end.
-    rtol, atol : the error of a step may be ``atol + rtol*abs(y)`` in the root mean square over the states; numbers,
-        arrays of shape
-        (n_states,), or by the states' names.
-    first_step, max_step : lengths in the units of t. A method of fixed steps needs `first_step`, and shortens it evenly
-        so that a whole
-        number of steps fills the span.
-    max_steps : attempts after which a run is given up.
-    controller : how steps follow the error: "pi" (the default), "i", "pid", "gustafsson", "h211pi", "h312pid", "pi42",
-        "pi33", "pi34", "fixed", or a `GainLaw`.
-    precision : "float64" or "float32", of all arithmetic.
-    sweep : "paired": arrays go together, as NumPy broadcasts; "product": every combination.
-    save : names of states and observables to save; all states if left out.
-    linear_solver : of the linear systems in steps of implicit methods: "auto", "direct" (by elimination, generated), or
-        "bicgstab", "gmres", "minimal-residual", which need no matrix: for large models.
-    preconditioner : of the last three: "jacobi", "neumann" or "none".
-    buffers : locations of working arrays, by path, as in ``{"step.stage_rates": "shared"}``.
-    device : "auto" (a GPU if one is usable), "cpu", "cuda", "cuda:1".
-    lanes : how many runs a CPU core advances side by side, 1 to 64; chosen if left out.
-    block_size, max_registers : threads of a block on a GPU, 32 to 512, and registers of a thread, 16 to 255; chosen if
-        left out. `Solver.tune` finds the best of all three.
-    poison : fill working arrays with NaN before each use, so that a read of what nobody wrote shows (slower; it is for
-        those who write methods).
-    progress : show a bar, and a clock while a kernel is compiled.
-
-    Returns
-    -------
-    A `Solution`. A run that fails raises nothing: see `Solution.status`.
-
-    Raises
-    ------
-    TypeError, ValueError, LookupError: if something makes no sense; the text says what to do.
-
-    Examples
-    --------
-    >>> import cubie
-    >>> decay = cubie.create_ode_system("dx = -k*x", states={"x": 1.0}, parameters={"k": 1.0})
-    >>> cubie.solve_ivp(decay, (0.0, 1.0), parameters={"k": [1.0, 2.0]}, device="cpu")["x"][-1].round(4)
-    array([0.3679, 0.1353])
-    """
-    if not isinstance(system, ODESystem):
-        system = system_of(system, y0, parameters)
-    return Solver(system, **settings).solve(
-        t_span, y0, parameters, t_eval=t_eval, save_every=save_every, progress=progress
-    )

@@ -12,7 +12,9 @@ import numpy as np
 from numba import cuda, types
 from numpy.typing import NDArray
 
+from cubie._types import Precision
 from cubie.targets.base import Argument, KernelLayout
+from cubie.targets.device_array import DeviceArray
 from cubie.targets.pinned import PinnedPool
 
 SMALL_BYTES: Final = 1 << 16
@@ -146,6 +148,32 @@ class DeviceLauncher:
         self._sent = []
         return seconds
 
+    def launch_in_place(
+        self,
+        inputs: Sequence[NDArray[Any] | int | float],
+        shapes: Sequence[tuple[tuple[int, ...], Precision]],
+        block: int,
+        shared_bytes: int,
+        device_id: int,
+    ) -> tuple[list[DeviceArray], float]:
+        """Integrate all runs into arrays that stay where they are; return these, and the kernel's seconds."""
+        if self._sent:  # an interrupted launch may still read them
+            self._lanes[0].stream.synchronize()
+        sent, lane, n_runs = self._send(inputs), self._lanes[0], shapes[0][0][-1]
+        empty = [np.broadcast_to(np.zeros(1, precision), shape) for shape, precision in shapes]
+        sizes = self._sizes(empty, n_runs)
+        places, total = self._places(empty, sizes)
+        memory = Arena()
+        address = memory.address(total)
+        self._integrate(lane, sent, (0, n_runs), block, shared_bytes, self._taken(empty, sizes, places, address))
+        lane.last.synchronize()
+        self._sent = []
+        arrays = [
+            DeviceArray(memory, address + place, shape, precision, device_id)
+            for place, (shape, precision) in zip(places, shapes, strict=True)
+        ]
+        return arrays, float(lane.first.elapsed_time(lane.last)) * 1e-3
+
     def _send(self, inputs: Sequence[NDArray[Any] | int | float]) -> list[Any]:
         """Copy arrays to the GPU, small ones together; return the kernel's arguments."""
         arrays = [
@@ -197,18 +225,33 @@ class DeviceLauncher:
         sizes = self._sizes(outputs, stop - start)
         places, total = self._places(outputs, sizes)
         address = lane.results.address(total)
-        arguments = [ctypes.c_int64(number) for number in (start, stop, start, stop - start)] + sent
-        for output, size, place in zip(outputs, sizes, places, strict=True):
-            arguments += self._array(address + place, size, output.itemsize)
-        config = self._core.LaunchConfig(grid=-(-(stop - start) // block), block=block, shmem_size=shared_bytes)
-        kernel = self._kernel._codelibrary.get_cufunc().kernel
-        self.timed(lane, lambda: self._core.launch(lane.core_stream, config, kernel, *arguments))
+        self._integrate(lane, sent, piece, block, shared_bytes, self._taken(outputs, sizes, places, address))
         if total <= SMALL_BYTES:
             self._check(self._driver.cuMemcpyDtoHAsync(lane.small.ctypes.data, address, total, int(lane.stream)))
         else:
             for output, place in zip(outputs, places, strict=True):
                 self._fetch(lane, output, address + place, start, stop)
         lane.done.record(lane.stream)
+
+    def _taken(
+        self, outputs: Sequence[NDArray[Any]], sizes: Sequence[int], places: Sequence[int], address: int
+    ) -> list[int]:
+        """Return what a kernel takes for the outputs of a piece, which lie in one block."""
+        return [
+            number
+            for output, size, place in zip(outputs, sizes, places, strict=True)
+            for number in self._array(address + place, size, output.itemsize)
+        ]
+
+    def _integrate(
+        self, lane: Lane, sent: list[Any], piece: tuple[int, int], block: int, shared_bytes: int, taken: list[int]
+    ) -> None:
+        """Set off the kernel for a piece."""
+        start, stop = piece
+        arguments = [*(ctypes.c_int64(number) for number in (start, stop, start, stop - start)), *sent, *taken]
+        config = self._core.LaunchConfig(grid=-(-(stop - start) // block), block=block, shmem_size=shared_bytes)
+        kernel = self._kernel._codelibrary.get_cufunc().kernel
+        self.timed(lane, lambda: self._core.launch(lane.core_stream, config, kernel, *arguments))
 
     def timed(self, lane: Lane, launch: Callable[[], None]) -> None:
         """Launch between two events."""

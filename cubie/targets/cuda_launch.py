@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cubie._types import Precision
 from cubie.targets.base import BlockTooLargeError, KernelLayout, LaunchStatistics
 from cubie.targets.cuda_device import PINNED_BYTES, SMALL_BYTES, DeviceLauncher, pinned, signature
+from cubie.targets.device_array import DeviceArray
 
 BLOCK: Final = 128
 LEAST_BLOCK: Final = 32
@@ -100,6 +101,25 @@ class CudaKernel:
                 launcher = self._ready()
                 seconds = launcher.launch(inputs, outputs, chunks, self._block, self._shared_bytes, progress)
         return LaunchStatistics(kernel=seconds, chunks=len(chunks))
+
+    def launch_in_place(
+        self,
+        inputs: Sequence[NDArray[Any] | int | float],
+        shapes: Sequence[tuple[tuple[int, ...], Precision]],
+    ) -> tuple[list[DeviceArray], LaunchStatistics]:
+        """Integrate all runs into arrays that stay on the GPU.
+
+        Raises
+        ------
+        ValueError: in the simulator, which has no such memory.
+        """
+        if self._simulated:
+            raise ValueError("results can't stay on a simulated GPU. Leave on_device out.")
+        with self._lock, cuda.gpus[self._device_id]:
+            arrays, seconds = self._ready().launch_in_place(
+                inputs, shapes, self._block, self._shared_bytes, self._device_id
+            )
+        return arrays, LaunchStatistics(kernel=seconds, chunks=1)
 
     def _ready(self) -> DeviceLauncher:
         """Return what launches the kernel, compiled at the first call."""

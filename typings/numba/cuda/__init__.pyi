@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Literal, ParamSpec, Protocol, TypeVar, overload, type_check_only
 
+from numba.cuda.api import as_cuda_array as as_cuda_array
 from numba.cuda.api import device_array as device_array
 from numba.cuda.api import event as event
 from numba.cuda.api import pinned_array as pinned_array
