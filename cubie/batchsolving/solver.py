@@ -72,7 +72,7 @@ class Solver:
         self._interface: Final = SystemInterface(system)
         self._kernels: dict[KernelKey, BatchSolverKernel] = {}
         self._plans: dict[KernelKey, Plan] = {}
-        self._tuned: dict[str, Plan] = {}
+        self._tuned: dict[tuple[str, str], Plan] = {}
         self._n_dropped = 0
         self._go_by(changed(SolverSettings(), settings))
 
@@ -162,7 +162,7 @@ class Solver:
 
         axes = variations(kernel.target.kind, buffer_registry.report(kernel.run.loop), wanted)
         tuning = best_plan(self._plans[key], axes, time_plan)
-        self._tuned[spelled(settings)] = tuning.best
+        self._tuned[self._meant.device.name, spelled(settings)] = tuning.best
         keep_plan(plan_name(settings, wanted, kernel.target), tuning.best)
         if tuning.best != self._plans[key]:
             self._drop(key)
@@ -350,7 +350,8 @@ class Solver:
         wanted, system, method = self._meant.plan, self.system, settings.method
         n_numbers = system.n_states * (method.n_dense_stages + 8) + system.n_parameters
         rule = Plan(lanes=lane_width(self._meant.device, n_numbers, settings.precision))
-        tuned = self._tuned.get(spelled(settings)) or kept_plan(plan_name(settings, wanted, self._target(rule)))
+        tuned = self._tuned.get((self._meant.device.name, spelled(settings)))
+        tuned = tuned or kept_plan(plan_name(settings, wanted, self._target(rule)))
         return (tuned or rule).under(wanted)
 
     def _drop(self, *keys: KernelKey) -> None:
