@@ -15,9 +15,9 @@ from typing import Final
 import numpy as np
 
 from benchmarks.floors.cpu_library import FLAGS, METHODS, FloorLibrary, Method, Precision, Reals, Task
-from benchmarks.floors.rounds import in_turn, timed
-from benchmarks.floors.sweeps import ATOL, PRECISIONS, RTOL, STEP, Sweep, figures_of, lorenz, millions, slowness
-from benchmarks.harness import Json, Table, common, finish, machine, parser
+from benchmarks.harness import ROW_HEADERS, Json, Table, common, finish, machine, parser
+from benchmarks.rounds import in_turn, timed
+from benchmarks.sweeps import PRECISIONS, STEP, Sweep, WarmSweep, figures_of, lorenz_by, millions, slowness
 from cubie.batchsolving.solution import Solution
 
 GOAL: Final = 1.25
@@ -26,14 +26,7 @@ LIKENESS: Final[Mapping[Precision, float]] = {"float32": 2e-2, "float64": 1e-5}
 MOST: Final = 0.98
 WIDTHS: Final = ("", ", one register")
 NAMES: Final = tuple(f"{flags}{width}" for width in WIDTHS for flags in FLAGS)
-HEADERS: Final = (
-    "method",
-    "precision",
-    "lanes",
-    "Msteps/s",
-    *(f"C++ {name}" for name in NAMES),
-    *(f"ratio to {name}" for name in NAMES),
-)
+HEADERS: Final = (*ROW_HEADERS, "lanes", "Msteps/s", *(f"C++ {name}, ratio" for name in NAMES))
 
 
 def main() -> None:
@@ -49,9 +42,9 @@ def main() -> None:
         for method in METHODS
     ]
     notes = (
-        f"Lorenz, rho from 0 to 21, all threads, millions of attempted steps a second. Fixed: 1,000 steps to t = 1; "
-        f"adaptive: t to 10, rtol {RTOL:g}, atol 1e-9 (1e-6 in float32). Goal: a ratio of {GOAL} at equal width. "
-        f"{options.repeats} rounds."
+        "Rho from 0 to 21, all threads, millions of attempted steps a second, cubie's and the C++'s beside the ratio. "
+        f"Fixed: 1,000 steps to t = 1, errors by the adaptive rows' tolerances; adaptive: t to 10. Goal: a ratio of "
+        f"{GOAL} at equal width. {options.repeats} rounds."
     )
     table = Table(headers=HEADERS, rows=tuple(cells for cells, _ in results))
     finish("cpu_floors", table, notes, [figures for _, figures in results], where, save=options.save)
@@ -61,37 +54,29 @@ def contest(
     method: Method, precision: Precision, floors: Mapping[str, FloorLibrary], scale: float, n_rounds: int
 ) -> tuple[tuple[str, ...], Json]:
     """Measure Lorenz with cubie, with the floor in groups as wide, and with the floor in whole registers."""
-    sweep = lorenz(method, precision, scale)
-    solver, n_threads = sweep.solver(), len(os.sched_getaffinity(0))
+    ours, n_threads = WarmSweep(lorenz_by(method, precision, scale)), len(os.sched_getaffinity(0))
+    sweep, lanes = ours.sweep, ours.solver.lanes
     task = Task(
         method=method,
         precision=precision,
         rho=sweep.values,
-        t_end=sweep.t_end,
-        n_steps=round(sweep.t_end / STEP),
-        rtol=RTOL,
-        atol=ATOL[precision],
+        t_end=sweep.t_span[1],
+        n_steps=round(sweep.t_span[1] / STEP),
+        rtol=sweep.rtol,
+        atol=sweep.atol,
     )
-    widths = {"": solver.lanes, ", one register": floors["ours"].register_bytes // np.dtype(precision).itemsize}
-    things = {"cubie": sweep.measure(solver)} | {
+    widths = {"": lanes, ", one register": floors["ours"].register_bytes // np.dtype(precision).itemsize}
+    works = {
         f"{flags}{label}": timed(floor_work(floors[flags], task, width, n_threads))
         for label, width in widths.items()
         for flags in FLAGS
     }
-    ours = sweep.solve(solver)
     for floor in floors.values():
-        require_likeness(sweep, ours, floor.solve(task, width=solver.lanes, n_threads=n_threads).states)
-    rounds = in_turn(things, n_rounds)
-    names = [name for name in things if name != "cubie"]
-    cells = (
-        sweep.kind,
-        precision,
-        str(solver.lanes),
-        millions(rounds, "cubie"),
-        *(millions(rounds, name) for name in names),
-        *(slowness(rounds, "cubie", name).text() for name in names),
-    )
-    return cells, {"task": f"{sweep.kind}, {precision}", "rounds": figures_of(rounds)}
+        require_likeness(sweep, ours.first, floor.solve(task, width=lanes, n_threads=n_threads).states)
+    rounds = in_turn({"cubie": ours.measure, **works}, n_rounds)
+    ratios = (f"{millions(rounds, name)}, {slowness(rounds, 'cubie', name).text()}" for name in works)
+    row = ours.row(rounds.samples["cubie"])
+    return (*row.cells(), str(lanes), millions(rounds, "cubie"), *ratios), figures_of(rounds, row)
 
 
 def floor_work(floor: FloorLibrary, task: Task, width: int, n_threads: int) -> Callable[[], int]:

@@ -8,14 +8,14 @@ is 500. `--peer PYTHON` adds numbalsoda, by an interpreter that has it.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final, TypeAlias, final
 
-import numpy as np
-
-from benchmarks.harness import Json, Table, Timing, common, finish, in_turn, machine, parser
-from benchmarks.lorenz import ATOL, ATOL_IN_SINGLE, RTOL, States, final_states, rho, scipys_final_states, solver, swept
-from benchmarks.numbalsoda_peer import numbalsodas_seconds
+from benchmarks.harness import ROW_HEADERS, Json, Options, Row, Table, common, finish, machine, parser, shown
+from benchmarks.lorenz import ATOL, RTOL, scipys_final_states
+from benchmarks.numbalsoda_peer import numbalsodas
+from benchmarks.rounds import Rounds, Sample, in_turn, uncounted, wall
+from benchmarks.sweeps import Sweep, WarmSweep, figures_of, lorenz, millions
 from cubie.batchsolving.solver_settings import PrecisionName
 from tests.integrators.scores import PeerName
 
@@ -36,69 +36,44 @@ FULL: Final[tuple[Entry, ...]] = (
     ("vern7", "float64", "DOP853", None, ""),
 )
 HEADERS: Final = (
-    "method",
-    "precision",
+    *ROW_HEADERS,
     "lanes",
     "threads",
-    "SciPy's",
     "Msteps/s",
     "runs/s",
-    "SciPy's runs/s",
+    "SciPy's",
+    "its runs/s",
+    "its error",
     "ratio",
-    "error",
-    "SciPy's error",
 )
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
-    """What everyone runs: cubie `n_runs`, SciPy `few` of them, whose exact ends are known."""
-
-    n_runs: int
-    few: States
-    exact: States
-    device: str
-    repeats: int
-
-    def error(self, ends: States) -> float:
-        """Return the largest error of the `few`, in units of rtol*|y| + atol."""
-        return float((np.abs(ends - self.exact) / (RTOL * np.abs(self.exact) + ATOL)).max())
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Contest:
-    """One method against SciPy's, in runs a second."""
+    """One method against SciPy's."""
 
-    method: str
-    precision: PrecisionName
-    peer: str
+    row: Row
+    rounds: Rounds[Sample]
     lanes: str
     threads: str
-    seconds: Timing
-    scipys_seconds: Timing
-    steps_per_second: float
-    rate: float
+    peer: str
     scipys_rate: float
-    ratio: float
-    error: float
     scipys_error: float
 
     def cells(self) -> tuple[str, ...]:
         """Return a line of the table."""
-        rates = (f"{self.rate:,.0f}", f"{self.scipys_rate:,.1f}", f"{self.ratio:,.0f}")
         return (
-            self.method,
-            self.precision,
-            self.lanes,
-            self.threads,
-            self.peer,
-            f"{self.steps_per_second / 1e6:,.0f}",
-            *rates,
-            f"{self.error:.0f}",
-            f"{self.scipys_error:.0f}",
+            *self.row.cells(),
+            *(self.lanes, self.threads, millions(self.rounds, "cubie"), f"{self.row.rate:,.0f}", self.peer),
+            *(f"{self.scipys_rate:,.1f}", shown(self.scipys_error), f"{self.row.rate / self.scipys_rate:,.0f}"),
         )
+
+    def figures(self) -> Json:
+        """Return everything about it."""
+        words: Json = {"lanes": self.lanes, "threads": self.threads, "peer": self.peer}
+        theirs: Json = {"rate": self.scipys_rate, "error": self.scipys_error}
+        return {"measured": figures_of(self.rounds, self.row), "with": words, "scipy": theirs}
 
 
 def main() -> None:
@@ -108,62 +83,46 @@ def main() -> None:
     made.add_argument("--peer", default=None, metavar="PYTHON", help="an interpreter that has numbalsoda")
     arguments = made.parse_args()
     options, where = common(arguments), machine()
-    few = rho(arguments.scipy_runs)
-    course = Course(
-        n_runs=arguments.runs,
-        few=few,
-        exact=scipys_final_states("DOP853", few, rtol=1e-13, atol=1e-15),
-        device=options.device,
-        repeats=options.repeats,
-    )
     entries = (*SCALAR, *FULL) if options.device == "cpu" else FULL
-    contests = [contest(course, entry) for entry in entries]
-    rows, figures = [each.cells() for each in contests], [figures_of(each) for each in contests]
+    contests = [contest(entry, arguments.runs, arguments.scipy_runs, options) for entry in entries]
+    rows, figures = [each.cells() for each in contests], [each.figures() for each in contests]
     if arguments.peer:
-        seconds = numbalsodas_seconds(arguments.peer, course.n_runs, course.repeats)
-        rate, scipys_rate = course.n_runs / seconds, contests[0].scipys_rate
-        ratio = f"{rate / scipys_rate:,.0f}"
-        rows.append(("numbalsoda's dop853", "float64", "1", "all", "RK45", "", f"{rate:,.0f}", "", ratio, "", ""))
-        figures.append({"method": "numbalsoda's dop853", "rate": rate})
+        peer = numbalsodas(arguments.peer, sweep(entries[0], arguments.runs, "cpu"), options.repeats)
+        ratio = f"{peer.rate / contests[0].scipys_rate:,.0f}"
+        rows.append((*peer.cells(), "1", "all", "-", f"{peer.rate:,.0f}", "RK45", "-", "-", ratio))
+        figures.append(asdict(peer))
     notes = (
-        f"{course.n_runs:,} runs, t from 0 to 10, rho from 0 to 21, rtol {RTOL:g}, atol {ATOL:g} (cubie's "
-        f"{ATOL_IN_SINGLE:g} in float32), on {course.device}; warm, medians of {course.repeats}; attempted steps. "
-        f"Errors: the largest at the end, in units of rtol*|y| + {ATOL:g}. Goals for tsit5: 10,000 in float32, 5,000 "
-        "in float64, and ten times numbalsoda's runs."
+        f"T from 0 to 10, rho from 0 to 21, on {options.device}; SciPy: {arguments.scipy_runs} of the runs, by which "
+        f"both errors go, at rtol {RTOL:g}, atol {ATOL:g}; medians of {options.repeats}; attempted steps. Goals for "
+        "tsit5: 10,000 in float32, 5,000 in float64, and ten times numbalsoda's runs."
     )
     finish("cpu_vs_scipy", Table(headers=HEADERS, rows=tuple(rows)), notes, figures, where, save=options.save)
 
 
-def contest(course: Course, entry: Entry) -> Contest:
+def sweep(entry: Entry, n_runs: int, device: str) -> Sweep:
+    """Return cubie's batch."""
+    method, precision, _, lanes, _ = entry
+    return replace(lorenz(n_runs, precision), method=method, device=device, lanes=lanes)
+
+
+def contest(entry: Entry, n_runs: int, scipys_runs: int, options: Options) -> Contest:
     """Time both in turn, after a first solve that compiles."""
-    method, precision, peer, lanes, threads = entry
+    _, _, peer, lanes, threads = entry
     with thread_limit(threads):
-        ours = solver(method, course.device, lanes, precision)
-        ends, scipys_ends = final_states(ours, course.few), scipys_final_states(peer, course.few)
-        values = rho(course.n_runs)
-        n_steps = swept(ours, values).stats.n_steps
-        taken = in_turn(
-            {
-                "cubie": lambda: final_states(ours, values),
-                "scipy": lambda: scipys_final_states(peer, course.few),
-            },
-            course.repeats,
+        ours = WarmSweep(sweep(entry, n_runs, options.device))
+        runs = ours.sweep.few(scipys_runs)
+        few = ours.sweep.values[runs]
+        rounds = in_turn(
+            {"cubie": ours.measure, "scipy": uncounted(lambda: scipys_final_states(peer, few))}, options.repeats
         )
-    rate, scipys_rate = course.n_runs / taken["cubie"].median, course.few.size / taken["scipy"].median
     return Contest(
-        method=method,
-        precision=precision,
-        peer=peer,
+        row=ours.row(rounds.samples["cubie"], ours.error(scipys_runs)),
+        rounds=rounds,
         lanes="best" if lanes is None else str(lanes),
         threads=threads or "all",
-        seconds=taken["cubie"],
-        scipys_seconds=taken["scipy"],
-        steps_per_second=n_steps / taken["cubie"].median,
-        rate=rate,
-        scipys_rate=scipys_rate,
-        ratio=rate / scipys_rate,
-        error=course.error(ends),
-        scipys_error=course.error(scipys_ends),
+        peer=peer,
+        scipys_rate=few.size / rounds.of("scipy", wall).median,
+        scipys_error=ours.sweep.error(scipys_final_states(peer, few), runs),
     )
 
 
@@ -180,12 +139,6 @@ def thread_limit(threads: str) -> Iterator[None]:
             os.environ.pop(THREADS, None)
         else:
             os.environ[THREADS] = before
-
-
-def figures_of(each: Contest) -> Json:
-    """Return everything about one contest."""
-    figures: Json = asdict(each)
-    return figures
 
 
 if __name__ == "__main__":

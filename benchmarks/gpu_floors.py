@@ -8,29 +8,26 @@ kernel's time and the time in which the link to pinned memory, measured here, mo
 
 import statistics
 import tempfile
-import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final, final
 from unittest import mock
 
 import numpy as np
 
-from benchmarks.floors.cpu_library import Precision, Reals
+from benchmarks.floors.cpu_library import Precision
 from benchmarks.floors.cuda_program import VARIANTS, CudaProgram, CudaTask
-from benchmarks.floors.rounds import Rounds, in_turn
 from benchmarks.floors.steering import steering
-from benchmarks.floors.sweeps import PRECISIONS, STEP
-from benchmarks.harness import Json, Table, common, finish, machine, parser
-from benchmarks.lorenz import LORENZ
+from benchmarks.harness import ROW_HEADERS, Json, Table, common, finish, machine, parser, shown
+from benchmarks.rounds import in_turn
+from benchmarks.sweeps import PRECISIONS, STEP, Sweep, WarmSweep, lorenz
 from cubie.batchsolving.solution import Solution
-from cubie.batchsolving.solver import Solver
 from cubie.batchsolving.solver_settings import DEFAULT_CONTROLLER
 from cubie.targets.cuda_device import DeviceLauncher, Lane
-from cubie.targets.devices import devices
+from cubie.targets.devices import find_device
 
 RUNS: Final = (1_048_576, 8_388_608)
 SPAN: Final = (0.0, 1.0)
@@ -43,19 +40,7 @@ LIKENESS: Final = {"float32": 1e-3, "float64": 1e-5}
 """How far the ends of most runs may differ: rounding, and steps that rough logarithms made a little longer."""
 MOST: Final = 0.98
 STEPS_LIKENESS: Final = 0.01
-HEADERS: Final = (
-    "method",
-    "tolerance",
-    "precision",
-    "runs",
-    "steps/run",
-    "CUDA C++, ms",
-    "kernel, ms",
-    "ratio",
-    "end to end, ms",
-    "bound, ms",
-    "end to end / bound",
-)
+HEADERS: Final = (*ROW_HEADERS, "steps/run", "CUDA C++, ms", "kernel / C++", "bound, ms", "warm / bound")
 
 
 @final
@@ -79,23 +64,17 @@ class Case:
         """The relative tolerance, which a solver will not have below four units of rounding."""
         return max(self.tolerance, LEAST_RTOL[self.precision])
 
-    def solver(self, device: str) -> Solver:
-        """Return cubie's solver."""
-        return Solver(
-            LORENZ,
+    def sweep(self, device: str) -> Sweep:
+        """Return cubie's batch."""
+        return replace(
+            lorenz(self.n_runs, self.precision, SPAN),
             method=self.method,
-            controller=self.controller,
-            rtol=self.rtol,
-            atol=self.tolerance,
-            first_step=None if self.tolerance else STEP,
-            precision=self.precision,
+            controller=self.controller if self.tolerance else DEFAULT_CONTROLLER,
+            step=None if self.tolerance else STEP,
+            rtol=self.rtol if self.tolerance else TOLERANCES[0],
+            atol=self.tolerance or TOLERANCES[0],
             device=device,
         )
-
-    def rho(self) -> Reals:
-        """Return the swept parameter."""
-        values = np.linspace(0.0, 21.0, self.n_runs)
-        return values.astype(np.float32) if self.precision == "float32" else values
 
     def tasks(self) -> dict[str, CudaTask]:
         """Return the floor's kernels for it."""
@@ -135,18 +114,14 @@ def main() -> None:
             if arguments.only in f"{case.kind} {case.precision}"
         ]
     notes = (
-        "Lorenz, t from 0 to 1, rho from 0 to 21; fixed: 1,000 steps; adaptive: rtol = atol, but rtol not below 4.8e-7 "
-        f"in float32; {gpu_name()}, link {link / 1e9:.1f} GB/s; {options.repeats} rounds. "
+        f"T from 0 to 1, rho from 0 to 21; fixed: 1,000 steps, errors in units of {TOLERANCES[0]:g}*(|y| + 1); "
+        "adaptive: rtol = atol, but rtol not below 4.8e-7 in float32; "
+        f"{find_device(options.device).description}, link {link / 1e9:.1f} GB/s; {options.repeats} rounds. "
         f"Goals: {GOAL} and {END_TO_END_GOAL}."
     )
     table = Table(headers=HEADERS, rows=tuple(cells for cells, _ in results))
     figures: Json = {"link": link, "rows": [row for _, row in results]}
     finish("gpu_floors", table, notes, figures, where, save=options.save)
-
-
-def gpu_name() -> str:
-    """Return what the GPU that integrates is called."""
-    return next(device.description for device in devices() if device.kind == "cuda")
 
 
 def add_options(made: ArgumentParser) -> None:
@@ -170,39 +145,21 @@ def cases(sizes: Sequence[int]) -> Iterator[Case]:
 
 def contest(case: Case, program: CudaProgram, link: float, device: str, n_rounds: int) -> tuple[tuple[str, ...], Json]:
     """Measure cubie's kernel and the floor's in turn, then cubie from end to end."""
-    solver, tasks = case.solver(device), case.tasks()
-    rho = case.rho()
-    ours = solve(solver, rho)
+    ours, tasks = WarmSweep(case.sweep(device)), case.tasks()
     for task in tasks.values():
-        require_likeness(case, ours, program, task)
-    things = {"cubie": lambda: kernel_milliseconds(solver, rho)} | {
-        name: floor_milliseconds(program, task) for name, task in tasks.items()
-    }
-    rounds = in_turn(things, n_rounds)
+        require_likeness(case, ours.first, program, task)
+    floors = {name: floor_milliseconds(program, task) for name, task in tasks.items()}
+    rounds = in_turn({"cubie": lambda: kernel_milliseconds(ours), **floors}, n_rounds)
     floor = min(tasks, key=lambda name: rounds.of(name, float).median)
     kernel = rounds.of("cubie", float).median
-    whole = statistics.median(end_to_end_milliseconds(solver, rho) for _ in range(LAUNCHES))
+    row = replace(ours.row([ours.measure() for _ in range(LAUNCHES)]), kernel=kernel)
     bound = max(kernel, case.n_bytes / link * 1e3)
     cells = (
-        case.kind,
-        f"{case.tolerance:g}" if case.tolerance else "-",
-        case.precision,
-        f"{case.n_runs:,}",
-        f"{float(ours.n_steps.mean()):,.1f}",
-        f"{rounds.of(floor, float).median:.3f}",
-        f"{kernel:.3f}",
-        rounds.ratio("cubie", floor, float).text(3),
-        f"{whole:.2f}",
-        f"{bound:.2f}",
-        f"{whole / bound:.2f}",
+        *(*row.cells(), shown(row.steps), shown(rounds.of(floor, float).median)),
+        *(rounds.ratio("cubie", floor, float).text(3), shown(bound), f"{row.warm / bound:.2f}"),
     )
-    figures: Json = {"case": asdict(case), "floor": floor, "kernels": samples_of(rounds), "end_to_end": whole}
-    return cells, figures
-
-
-def solve(solver: Solver, rho: Reals) -> Solution:
-    """Solve one batch, and save its ends."""
-    return solver.solve(SPAN, parameters={"rho": rho}, t_eval=SPAN[1:])
+    kernels: Json = {name: list(samples) for name, samples in rounds.samples.items()}
+    return cells, {"row": asdict(row), "floor": floor, "kernels": kernels}
 
 
 def floor_milliseconds(program: CudaProgram, task: CudaTask) -> Callable[[], float]:
@@ -210,17 +167,10 @@ def floor_milliseconds(program: CudaProgram, task: CudaTask) -> Callable[[], flo
     return lambda: statistics.median(program.milliseconds(task, LAUNCHES))
 
 
-def kernel_milliseconds(solver: Solver, rho: Reals) -> float:
+def kernel_milliseconds(ours: WarmSweep) -> float:
     """Return what cubie's kernel takes."""
     with back_to_back():
-        return statistics.median(solve(solver, rho).timings["kernel"] for _ in range(LAUNCHES)) * 1e3
-
-
-def end_to_end_milliseconds(solver: Solver, rho: Reals) -> float:
-    """Return what a whole solve takes."""
-    begin = time.perf_counter()
-    solve(solver, rho)
-    return (time.perf_counter() - begin) * 1e3
+        return statistics.median(ours.measure().kernel for _ in range(LAUNCHES)) * 1e3
 
 
 @contextmanager
@@ -249,11 +199,6 @@ def require_likeness(case: Case, ours: Solution, program: CudaProgram, task: Cud
             f"{MOST:.0%} of the ends must be the floor's ({case.kind}, {case.precision}, {task.kernel}), in as many "
             f"steps, got {share:.1%}, in {work:.3f} times the steps. Find out which of the two has changed."
         )
-
-
-def samples_of(rounds: Rounds[float]) -> Json:
-    """Return everything that was measured."""
-    return {name: list(samples) for name, samples in rounds.samples.items()}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""A Lorenz sweep on a GPU beside diffrax's: Tsit5 with PI control in float32, each warm, in a process of its own.
+"""Sweeps on a GPU beside diffrax's: Tsit5 on Lorenz's system, Kvaerno5 on Robertson's, each in a process of its own.
 
-diffrax and JAX are no dependencies: `--peer` names an interpreter that has them. Both are timed on the device (cubie's
-kernel, diffrax's jitted and vmapped solve with its inputs there already) and end to end (NumPy in, NumPy out). Errors
-are those of a few runs, spread over the sweep, beside a tight solve on the CPU.
+diffrax and JAX are no dependencies: `--peer` names an interpreter that has them. The kernel is cubie's by events on the
+device, and diffrax's jitted and vmapped solve with its inputs there already. Controllers are PI for Tsit5 (diffrax with
+the same weights) and each package's default for Kvaerno5.
 
 References
 ----------
@@ -14,47 +14,41 @@ import os
 import statistics
 import subprocess
 import sys
-import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Final, final
 
 import numpy as np
-import numpy.typing as npt
 
-from benchmarks.gpu_floors import SPAN, gpu_name, solve
-from benchmarks.harness import Json, Table, common, finish, machine, parser
-from benchmarks.lorenz import BETA, LORENZ, SIGMA, Y0
-from cubie.batchsolving.arrays import FloatArray
-from cubie.batchsolving.solver import Solver
+from benchmarks.gpu_floors import RUNS, TOLERANCES, Case
+from benchmarks.gpu_stiff import TASKS
+from benchmarks.harness import ROW_HEADERS, Json, Row, Table, common, finish, machine, parser, shown
+from benchmarks.lorenz import BETA, SIGMA
+from benchmarks.sweeps import PRECISIONS, Sweep, WarmSweep
+from cubie.targets.devices import find_device
 
-N_RUNS: Final = 1_048_576
-TOLERANCE: Final = 1e-6
-LARGEST_RHO: Final = 21.0
-FEW: Final = 9
-TIGHT: Final = 1e-13
-HEADERS: Final = (
-    "package",
-    "steps/run",
-    "error",
-    "first call, s",
-    "on the device, ms",
-    "ratio",
-    "end to end, ms",
-    "ratio ",
-)
-CODE: Final = f"""
+HEADERS: Final = ("package", *ROW_HEADERS, "steps/run", "warm / cubie's", "kernel / cubie's")
+LORENZ_RATES: Final = f"{SIGMA!r}*(y[1] - y[0]), y[0]*(p - y[2]) - y[1], y[0]*y[1] - {BETA!r}*y[2]"
+ROBERTSON_RATES: Final = "1e4*y[1]*y[2] - p*y[0], p*y[0] - 1e4*y[1]*y[2] - 3e7*y[1]**2, 3e7*y[1]**2"
+CODE: Final = """
 import json, sys, time
+asked = json.loads(sys.stdin.readline())
 import diffrax, jax, jax.numpy as jnp, numpy as np
 
-def rate(t, y, rho):
-    return jnp.stack([{SIGMA!r}*(y[1] - y[0]), y[0]*(rho - y[2]) - y[1], y[0]*y[1] - {BETA!r}*y[2]])
+jax.config.update("jax_enable_x64", asked["precision"] == "float64")
+control = (
+    diffrax.PIDController(rtol=asked["rtol"], atol=asked["atol"], **asked["weights"])
+    if asked["step"] is None else diffrax.ConstantStepSize()
+)
+values, y0 = np.array(asked["values"], asked["precision"]), np.array(asked["y0"], asked["precision"])
+(t0, t_end), method = asked["t_span"], getattr(diffrax, asked["method"])()
 
-control = diffrax.PIDController(rtol={TOLERANCE!r}, atol={TOLERANCE!r}, pcoeff=0.4, icoeff=0.3)
-y0 = jnp.array({list(Y0)!r}, jnp.float32)
+def rate(t, y, p):
+    return jnp.stack([RATES])
 
-def one(rho):
+def one(p):
     solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(rate), diffrax.Tsit5(), {SPAN[0]!r}, {SPAN[1]!r}, None, y0, rho, stepsize_controller=control
+        diffrax.ODETerm(rate), method, t0, t_end, asked["step"], y0, p, stepsize_controller=control
     )
     return solution.ys[-1], solution.stats["num_steps"]
 
@@ -65,121 +59,149 @@ def milliseconds(work):
     work()
     return (time.perf_counter() - begin) * 1e3
 
-n_runs, repeats, few = json.loads(sys.argv[1])
-rho = np.linspace(0.0, {LARGEST_RHO!r}, n_runs, dtype=np.float32)
-first_call = milliseconds(lambda: jax.block_until_ready(run(jnp.asarray(rho)))) / 1e3
-there = jax.block_until_ready(jnp.asarray(rho))
-kernels = [milliseconds(lambda: jax.block_until_ready(run(there))) for _ in range(repeats)]
-wholes = [milliseconds(lambda: [np.asarray(each) for each in run(jnp.asarray(rho))]) for _ in range(repeats)]
-ends, steps = run(there)
+def whole():
+    return [np.asarray(each) for each in run(jnp.asarray(values))]
+
+cold = milliseconds(whole) / 1e3
+there = jax.block_until_ready(jnp.asarray(values))
+kernels = [milliseconds(lambda: jax.block_until_ready(run(there))) for _ in range(asked["repeats"])]
+wholes = [milliseconds(whole) for _ in range(asked["repeats"])]
+ends, steps = whole()
 print(json.dumps(dict(
-    package="diffrax " + diffrax.__version__, steps=float(np.mean(steps)), first_call=first_call, kernels=kernels,
-    wholes=wholes, ends=np.asarray(ends)[np.array(few)].T.tolist(), device=str(jax.devices()[0]),
+    package="diffrax " + diffrax.__version__, device=str(jax.devices()[0]), cold=cold, kernels=kernels, wholes=wholes,
+    steps=float(np.mean(steps)), ends=ends[np.array(asked["few"])].T.tolist(),
 )))
 """
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What one package did.
+class Contest:
+    """One sweep by both; `y0` and `rates` as diffrax takes them."""
 
-    Parameters
-    ----------
-    first_call : seconds, compilation included.
-    kernels, wholes : milliseconds of each repeat on the device and end to end.
-    ends : of the few runs, shape (3, n_few).
-    """
+    sweep: Sweep
+    method: str
+    y0: tuple[float, ...]
+    rates: str
+    weights: dict[str, float]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What diffrax's process says: seconds of the first call, milliseconds of the others, the ends of a few runs."""
 
     package: str
     device: str
-    steps: float
-    first_call: float
+    cold: float
     kernels: list[float]
     wholes: list[float]
+    steps: float
     ends: list[list[float]]
-
-    def cells(self, ours: "Measured", exact: FloatArray) -> tuple[str, ...]:
-        """Return a line of the table."""
-        kernel, whole = statistics.median(self.kernels), statistics.median(self.wholes)
-        error = np.abs(np.array(self.ends) - exact) / (TOLERANCE * np.abs(exact) + TOLERANCE)
-        return (
-            *(self.package, f"{self.steps:.1f}", f"{error.max():.2g}", f"{self.first_call:.2f}"),
-            *(f"{kernel:.3f}", f"{kernel / statistics.median(ours.kernels):.1f}"),
-            *(f"{whole:.2f}", f"{whole / statistics.median(ours.wholes):.1f}"),
-        )
 
 
 def main() -> None:
     made = parser(__doc__)
     made.set_defaults(device="cuda")
-    made.add_argument("--runs", type=int, default=N_RUNS, help=f"runs of Lorenz (default: {N_RUNS})")
+    made.add_argument("--runs", type=int, default=None, help="instead of each sweep's own number")
+    made.add_argument("--only", default="", help="part of 'PROBLEM, METHOD, PRECISION' (default: all)")
     made.add_argument("--peer", default=sys.executable, metavar="PYTHON", help="an interpreter with diffrax (this one)")
     arguments = made.parse_args()
     options, where = common(arguments), machine()
-    few = np.linspace(0, arguments.runs - 1, FEW).astype(np.int64)
-    peer = diffraxs(arguments.peer, arguments.runs, options.repeats, few)
-    ours = cubies(options.device, arguments.runs, options.repeats, few)
-    exact = tight_ends(swept(arguments.runs)[few])
+    device = find_device(options.device)
+    lines: list[tuple[str, ...]] = []
+    figures: list[Json] = []
+    diffraxs_device = ""
+    for contest in contests(arguments.runs, device.name):
+        sweep = contest.sweep
+        if arguments.only not in f"{sweep.title}, {sweep.kind}, {sweep.precision}":
+            continue
+        answer = diffraxs(arguments.peer, contest, options.repeats)
+        diffraxs_device = answer.device
+        ours = WarmSweep(sweep)
+        row = ours.row([ours.measure() for _ in range(options.repeats)])
+        rows = {"cubie": row, answer.package: diffraxs_row(contest, row, answer)}
+        lines += [(package, *each.cells(), shown(each.steps), *ratios(each, row)) for package, each in rows.items()]
+        figures.append({package: asdict(each) for package, each in rows.items()})
     notes = (
-        f"Lorenz, float32, tsit5, {arguments.runs:,} runs, t from 0 to 1, rho from 0 to 21, rtol and atol "
-        f"{TOLERANCE:g}, on {ours.device} (diffrax on {peer.device}); medians of {options.repeats}. Ratios: times by "
-        f"cubie's. Error: the largest of {FEW} runs at the end, in units of rtol*|y| + atol."
+        "Lorenz: t from 0 to 1, rho from 0 to 21; Robertson: t from 0 to 1e5, k1 from half its default to twice that; "
+        f"on {device.description} (diffrax on {diffraxs_device}); medians of {options.repeats}."
     )
-    table = Table(headers=HEADERS, rows=tuple(each.cells(ours, exact) for each in (ours, peer)))
-    figures: list[Json] = [asdict(ours), asdict(peer)]
-    finish("gpu_vs_diffrax", table, notes, figures, where, save=options.save)
+    finish("gpu_vs_diffrax", Table(headers=HEADERS, rows=tuple(lines)), notes, figures, where, save=options.save)
 
 
-def swept(n_runs: int) -> npt.NDArray[np.float32]:
-    """Return rho of all runs."""
-    return np.linspace(0.0, LARGEST_RHO, n_runs, dtype=np.float32)
+def contests(n_runs: int | None, device: str) -> Iterator[Contest]:
+    """Yield all sweeps: those of the floors by tsit5, then Robertson's."""
+    for precision in PRECISIONS:
+        for tolerance in (0.0, *TOLERANCES):
+            case = Case(
+                method="tsit5", controller="pi", tolerance=tolerance, precision=precision, n_runs=n_runs or RUNS[0]
+            )
+            weights = {"pcoeff": 0.4, "icoeff": 0.3}
+            yield Contest(
+                sweep=case.sweep(device), method="Tsit5", y0=(1.0, 0.0, 0.0), rates=LORENZ_RATES, weights=weights
+            )
+    robertson = TASKS[0]
+    yield Contest(
+        sweep=robertson.sweep("kvaerno-5", n_runs, device),
+        method="Kvaerno5",
+        y0=robertson.problem.y0,
+        rates=ROBERTSON_RATES,
+        weights={},
+    )
 
 
-def diffraxs(python: str, n_runs: int, n_repeats: int, few: npt.NDArray[np.int64]) -> Measured:
+def diffraxs(python: str, contest: Contest, n_repeats: int) -> Answer:
     """Measure diffrax in its process, which leaves what it doesn't need of the device's memory.
 
     Raises
     ------
     subprocess.CalledProcessError: if that interpreter has no diffrax, or the solve fails; its own message stands above.
     """
-    command = [python, "-c", CODE, json.dumps([n_runs, n_repeats, few.tolist()])]
-    environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    return Measured(**json.loads(done.stdout))
+    sweep = contest.sweep
+    asked = {
+        "precision": sweep.precision,
+        "values": sweep.values.tolist(),
+        "few": sweep.few().tolist(),
+        "t_span": sweep.t_span,
+        "step": sweep.step,
+        "rtol": sweep.rtol,
+        "atol": sweep.atol,
+        "weights": contest.weights,
+        "method": contest.method,
+        "y0": contest.y0,
+        "repeats": n_repeats,
+    }
+    command = [python, "-c", CODE.replace("RATES", contest.rates)]
+    done = subprocess.run(
+        command,
+        input=json.dumps(asked) + "\n",
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env=os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"},
+    )
+    return Answer(**json.loads(done.stdout))
 
 
-def cubies(device: str, n_runs: int, n_repeats: int, few: npt.NDArray[np.int64]) -> Measured:
-    """Measure cubie."""
-    rho = swept(n_runs)
-    begin = time.perf_counter()
-    solver = Solver(LORENZ, method="tsit5", rtol=TOLERANCE, atol=TOLERANCE, precision="float32", device=device)
-    solution = solve(solver, rho)
-    first_call = time.perf_counter() - begin
-    solution.raise_for_status()
-    kernels: list[float] = []
-    wholes: list[float] = []
-    for _ in range(n_repeats):
-        begin = time.perf_counter()
-        solution = solve(solver, rho)
-        wholes.append((time.perf_counter() - begin) * 1e3)
-        kernels.append(solution.timings["kernel"] * 1e3)
-    return Measured(
-        package="cubie",
-        device="cpu" if device == "cpu" else gpu_name(),
-        steps=float(solution.n_steps.mean()),
-        first_call=first_call,
-        kernels=kernels,
-        wholes=wholes,
-        ends=solution.y[-1][:, few].tolist(),
+def diffraxs_row(contest: Contest, ours: Row, answer: Answer) -> Row:
+    """Return diffrax's row beside ours."""
+    return replace(
+        ours,
+        method=contest.method if contest.sweep.step is None else f"{contest.method}, fixed",
+        error=contest.sweep.error(np.array(answer.ends), contest.sweep.few()),
+        cold=answer.cold,
+        compiling=None,
+        warm=statistics.median(answer.wholes),
+        kernel=statistics.median(answer.kernels),
+        steps=answer.steps,
     )
 
 
-def tight_ends(rho: npt.NDArray[np.float32]) -> FloatArray:
-    """Return the ends of a few runs in float64 at far tighter tolerances, shape (3, n_few)."""
-    solver = Solver(LORENZ, method="dop853", rtol=TIGHT, atol=TIGHT, device="cpu")
-    ends: FloatArray = solve(solver, rho.astype(np.float64)).y[-1]
-    return ends
+def ratios(each: Row, ours: Row) -> tuple[str, str]:
+    """Return how many times our times a row's are, warm and in the kernel."""
+    kernels = None if each.kernel is None or ours.kernel is None else each.kernel / ours.kernel
+    return shown(each.warm / ours.warm), shown(kernels)
 
 
 if __name__ == "__main__":

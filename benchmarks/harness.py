@@ -1,4 +1,4 @@
-"""What all benchmarks share: options, timing in turn, where they ran, and the tables they leave."""
+"""What all benchmarks share: options, timing, where they ran, the columns of every table, and what they leave."""
 
 import argparse
 import datetime
@@ -17,6 +17,17 @@ from typing import Final, TypeAlias, final
 FOLDER: Final = Path(__file__).resolve().parent
 README: Final = FOLDER / "README.md"
 PACKAGES: Final = ("numpy", "numba", "llvmlite", "scipy", "numba-cuda")
+
+ROW_HEADERS: Final = (
+    "problem, states x runs",
+    "precision",
+    "method",
+    "rtol, atol",
+    "error",
+    "cold, s",
+    "warm, ms",
+    "kernel, ms",
+)
 
 Json: TypeAlias = "Mapping[str, Json] | Sequence[Json] | str | float | int | bool | None"
 Work: TypeAlias = Callable[[], object]
@@ -60,6 +71,54 @@ class Table:
         return "\n".join(f"| {' | '.join(_padded(line, widths, is_number))} |" for line in lines)
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What every table says of one batch and whoever integrated it; None is what nobody measured.
+
+    Parameters
+    ----------
+    tolerances : rtol and atol in words, or the length of the steps where it is fixed.
+    steps : attempted by a run, on average.
+    error : the largest of a few runs at the end, in units of rtol*|y| + atol.
+    cold : seconds of the first solve, compilation included, imports not.
+    compiling : how many of them went into compiling.
+    warm, kernel : milliseconds of a later solve, NumPy in and NumPy out, and of the integration alone.
+    """
+
+    problem: str
+    n_states: int
+    n_runs: int
+    precision: str
+    method: str
+    tolerances: str
+    error: float | None = None
+    cold: float | None = None
+    warm: float
+    kernel: float | None = None
+    compiling: float | None = None
+    steps: float | None = None
+
+    @property
+    def rate(self) -> float:
+        """Runs a second, warm, from end to end."""
+        return 1e3 * self.n_runs / self.warm
+
+    def cells(self) -> tuple[str, ...]:
+        """Return what stands below `ROW_HEADERS`."""
+        return (
+            *(f"{self.problem}, {self.n_states} x {self.n_runs:,}", self.precision, self.method, self.tolerances),
+            *map(shown, (self.error, self.cold, self.warm, self.kernel)),
+        )
+
+
+def shown(figure: float | None) -> str:
+    """Return a figure with three digits, or with all before the point up to a million; a dash if there is none."""
+    if figure is None:
+        return "-"
+    return f"{figure:,.0f}" if 100 <= abs(figure) < 1e6 else f"{figure:.3g}"
+
+
 def parser(purpose: str | None) -> argparse.ArgumentParser:
     """Return a parser of the options that all benchmarks have."""
     made = argparse.ArgumentParser(description=purpose, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -79,15 +138,6 @@ def seconds(work: Work) -> float:
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin
-
-
-def in_turn(candidates: Mapping[str, Work], repeats: int) -> dict[str, Timing]:
-    """Time things in turn, a, b, a, b, so that whatever else the machine does meets all of them alike."""
-    taken: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(repeats):
-        for name, work in candidates.items():
-            taken[name].append(seconds(work))
-    return {name: timing(each) for name, each in taken.items()}
 
 
 def timing(taken: Sequence[float]) -> Timing:

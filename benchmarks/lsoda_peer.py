@@ -14,6 +14,7 @@ from typing import Final, final
 import numpy as np
 import numpy.typing as npt
 
+from cubie.batchsolving.arrays import FloatArray
 from tests.problems import Problem
 
 States = npt.NDArray[np.float64]
@@ -58,7 +59,7 @@ class LsodaPeer:
 
     process: subprocess.Popen[str]
 
-    def first_end(self, values: States, rtol: float, atol: float) -> States:
+    def first_end(self, values: FloatArray, rtol: float, atol: float) -> States:
         """Integrate all runs, warm from the second call on; return the end of the first, shape (n_states,).
 
         Raises

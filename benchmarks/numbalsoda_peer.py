@@ -8,7 +8,11 @@ import statistics
 import subprocess
 from typing import Final
 
+import numpy as np
+
+from benchmarks.harness import Row
 from benchmarks.lorenz import ATOL, BETA, RTOL, SIGMA, T_SPAN, Y0
+from benchmarks.sweeps import Sweep
 
 CODE: Final = f"""
 import json, sys, time
@@ -30,25 +34,35 @@ def sweep(rho, ends):
         y, success = dop853(address, y0, times, p, rtol={RTOL!r}, atol={ATOL!r})
         ends[i] = y[-1]
 
-rho = np.linspace(0.0, 21.0, int(sys.argv[1]))
+rho = np.array(json.loads(sys.stdin.readline()))
 ends, taken = np.empty((rho.size, 3)), []
-sweep(rho[:16], ends)
-for _ in range(int(sys.argv[2])):
+for _ in range(int(sys.argv[1]) + 1):
     begin = time.perf_counter()
     sweep(rho, ends)
     taken.append(time.perf_counter() - begin)
-print(json.dumps(taken))
+print(json.dumps([taken, ends.T.tolist()]))
 """
 
 
-def numbalsodas_seconds(python: str, n_runs: int, repeats: int) -> float:
-    """Return the median time of its sweep, all threads, warm.
+def numbalsodas(python: str, sweep: Sweep, repeats: int) -> Row:
+    """Return what its dop853 does of the sweep with all threads.
 
     Raises
     ------
     subprocess.CalledProcessError: if that interpreter has no numbalsoda.
     """
-    command = [python, "-c", CODE, str(n_runs), str(repeats)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    taken: list[float] = json.loads(done.stdout)
-    return statistics.median(taken)
+    command, asked = [python, "-c", CODE, str(repeats)], json.dumps(sweep.values.tolist())
+    done = subprocess.run(command, input=asked, stdout=subprocess.PIPE, text=True, check=True)
+    (cold, *taken), ends = json.loads(done.stdout)
+    runs = sweep.few()
+    return Row(
+        problem=sweep.title,
+        n_states=sweep.system.n_states,
+        n_runs=sweep.values.size,
+        precision="float64",
+        method="numbalsoda's dop853",
+        tolerances=f"{RTOL:g}, {ATOL:g}",
+        error=sweep.error(np.array(ends)[:, runs], runs),
+        cold=cold,
+        warm=1e3 * statistics.median(taken),
+    )

@@ -12,8 +12,10 @@ from typing import Final, final
 import numpy as np
 from scipy.integrate import Radau
 
-from benchmarks.harness import Json, Table, Timing, Work, common, finish, in_turn, machine, parser
+from benchmarks.harness import ROW_HEADERS, Json, Options, Row, Table, common, finish, machine, parser, shown
 from benchmarks.lsoda_peer import LsodaPeer, States, lsoda_peer
+from benchmarks.rounds import Rounds, Sample, in_turn, uncounted, wall
+from benchmarks.sweeps import Sweep, WarmSweep, figures_of, millions, spaced
 from cubie.batchsolving.arrays import FloatArray
 from cubie.batchsolving.auto_method import STIFF_METHOD
 from cubie.batchsolving.solver import Solver
@@ -25,34 +27,24 @@ METHODS: Final = ("rodas5p", STIFF_METHOD)
 PEER_RUNS: Final = 2_000
 TIGHTEST: Final = 1e-10
 HEADERS: Final = (
-    "problem",
-    "method",
-    "rtol",
+    *ROW_HEADERS,
+    "Msteps/s",
     "runs/s",
-    "steps/s",
-    "Radau's runs/s",
+    "Radau's runs/s, error",
     "ratio",
-    "error",
-    "Radau's error",
-    "lsoda's rtol",
-    "lsoda's runs/s",
+    "lsoda's runs/s, error, rtol",
     "ratio ",
-    "lsoda's error",
 )
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lsoda:
-    """What numbalsoda's lsoda does of the same problem."""
+class Peer:
+    """What another package does of the same problem, at this relative tolerance."""
 
-    rtol: float
     rate: float
     error: float
-
-    def cells(self, rate: float) -> tuple[str, ...]:
-        """Return its part of a line beside cubie's rate."""
-        return (f"{self.rtol:g}", f"{self.rate:,.0f}", f"{rate / self.rate:.1f}", f"{self.error:.2g}")
+    rtol: float
 
 
 @final
@@ -60,25 +52,26 @@ class Lsoda:
 class Contest:
     """One problem by one method against SciPy's Radau and, where there is such a peer, numbalsoda's lsoda."""
 
-    problem: str
-    method: str
-    rtol: float
-    seconds: Timing
-    scipys_seconds: Timing
-    rate: float
-    steps_rate: float
-    scipys_rate: float
-    error: float
-    scipys_error: float
-    lsoda: Lsoda | None
+    row: Row
+    rounds: Rounds[Sample]
+    radau: Peer
+    lsoda: Peer | None
 
     def cells(self) -> tuple[str, ...]:
         """Return a line of the table."""
-        rates = (f"{self.rate:,.0f}", f"{self.steps_rate:,.0f}", f"{self.scipys_rate:,.1f}")
-        ratio = f"{self.rate / self.scipys_rate:,.0f}"
-        lsodas = self.lsoda.cells(self.rate) if self.lsoda else ("-",) * 4
-        errors = (f"{self.error:.2g}", f"{self.scipys_error:.2g}")
-        return (self.problem, self.method, f"{self.rtol:g}", *rates, ratio, *errors, *lsodas)
+        radau, lsoda, ours = self.radau, self.lsoda, self.row.rate
+        lsodas = ("-", "-")
+        if lsoda:
+            lsodas = (f"{lsoda.rate:,.0f}, {shown(lsoda.error)}, {lsoda.rtol:g}", f"{ours / lsoda.rate:.1f}")
+        return (
+            *(*self.row.cells(), millions(self.rounds, "cubie"), f"{ours:,.0f}"),
+            *(f"{radau.rate:,.1f}, {shown(radau.error)}", f"{ours / radau.rate:,.0f}", *lsodas),
+        )
+
+    def figures(self) -> Json:
+        """Return everything about it."""
+        lsoda: Json = asdict(self.lsoda) if self.lsoda else None
+        return {"measured": figures_of(self.rounds, self.row), "radau": asdict(self.radau), "lsoda": lsoda}
 
 
 def main() -> None:
@@ -91,62 +84,62 @@ def main() -> None:
     contests: list[Contest] = []
     for problem in (PROBLEMS[name] for name in arguments.problems):
         with lsoda_peer(arguments.peer, problem) if arguments.peer else nullcontext() as peer:
-            for method in METHODS:
-                contests.append(contest(problem, method, arguments.runs, options.device, options.repeats, peer))
+            contests += [contest(problem, method, arguments.runs, options, peer) for method in METHODS]
     notes = (
-        f"{arguments.runs:,} runs whose first parameter varies by a tenth, float64, on {options.device}, with saves at "
-        f"the ends; warm, medians of {options.repeats}. Errors: the largest at the end, in units of the problem's "
-        f"rtol*|y| + atol. Lsoda: {PEER_RUNS:,} runs, all threads. Goals: 1,000 times Radau, 5 times lsoda."
+        f"The first parameter varies by a tenth, on {options.device}; medians of {options.repeats}. Errors: the "
+        "largest of the default run at the end, in units of the problem's own rtol*|y| + atol, by which Radau goes. "
+        f"Lsoda: {PEER_RUNS:,} runs, all threads. Goals: 1,000 times Radau, 5 times lsoda."
     )
-    figures: list[Json] = [asdict(each) for each in contests]
     table = Table(headers=HEADERS, rows=tuple(each.cells() for each in contests))
-    finish("stiff_vs_scipy", table, notes, figures, where, save=options.save)
+    finish("stiff_vs_scipy", table, notes, [each.figures() for each in contests], where, save=options.save)
 
 
-def contest(problem: Problem, method: str, n_runs: int, device: str, repeats: int, peer: LsodaPeer | None) -> Contest:
-    """Time all in turn, once cubie's tolerance is chosen."""
+def contest(problem: Problem, method: str, n_runs: int, options: Options, peer: LsodaPeer | None) -> Contest:
+    """Time all in turn, once the tolerances are chosen."""
     scipys_error = error(problem, scipys_end(problem))
-    ours = Solver(problem.system(), method=method, device=device)
-    rtol = loosest(problem, lambda rtol: end_at(ours, problem, rtol), scipys_error)
-    end = end_at(ours, problem, rtol)
-    values = {problem.parameters[0]: swept(problem, n_runs)}
-    solution = ours.solve(problem.t_span, parameters=values)
-    solution.raise_for_status()
-    candidates: dict[str, Work] = {
-        "cubie": lambda: ours.solve(problem.t_span, parameters=values),
-        "scipy": lambda: scipys_end(problem),
-    }
+    ours = WarmSweep(sweep(problem, method, n_runs, options.device))
+    rtol = loosest(problem, lambda rtol: end_at(ours.solver, problem, rtol), scipys_error)
+    ours.go_by(rtol, atol_of(problem, rtol))
+    things = {"cubie": ours.measure, "scipy": uncounted(lambda: scipys_end(problem))}
     lsodas_rtol = problem.rtol
     if peer:
+        few = swept(problem, PEER_RUNS)
         lsodas_rtol = loosest(problem, lambda rtol: lsodas_end(peer, problem, rtol), scipys_error)
-        candidates["lsoda"] = lambda: lsodas_end(peer, problem, lsodas_rtol, swept(problem, PEER_RUNS))
-    taken = in_turn(candidates, repeats)
+        things["lsoda"] = uncounted(lambda: lsodas_end(peer, problem, lsodas_rtol, few))
+    rounds = in_turn(things, options.repeats)
     return Contest(
-        problem=problem.name,
-        method=method,
-        rtol=rtol,
-        seconds=taken["cubie"],
-        scipys_seconds=taken["scipy"],
-        rate=n_runs / taken["cubie"].median,
-        steps_rate=solution.stats.n_steps / taken["cubie"].median,
-        scipys_rate=1 / taken["scipy"].median,
-        error=error(problem, end),
-        scipys_error=scipys_error,
-        lsoda=Lsoda(
-            rtol=lsodas_rtol,
-            rate=PEER_RUNS / taken["lsoda"].median,
+        row=ours.row(rounds.samples["cubie"], error(problem, end_at(ours.solver, problem, rtol))),
+        rounds=rounds,
+        radau=Peer(rate=1 / rounds.of("scipy", wall).median, error=scipys_error, rtol=problem.rtol),
+        lsoda=Peer(
+            rate=PEER_RUNS / rounds.of("lsoda", wall).median,
             error=error(problem, lsodas_end(peer, problem, lsodas_rtol)),
+            rtol=lsodas_rtol,
         )
         if peer
         else None,
     )
 
 
-def swept(problem: Problem, n_runs: int) -> States:
+def sweep(problem: Problem, method: str, n_runs: int, device: str) -> Sweep:
+    """Return cubie's batch, at the problem's own tolerances."""
+    return Sweep(
+        title=problem.name,
+        system=problem.system(),
+        parameter=problem.parameters[0],
+        values=swept(problem, n_runs),
+        t_span=problem.t_span,
+        method=method,
+        rtol=problem.rtol,
+        atol=problem.atol,
+        device=device,
+    )
+
+
+def swept(problem: Problem, n_runs: int) -> FloatArray:
     """Return the first parameter of all runs."""
     default = problem.defaults[0]
-    values: States = np.linspace(0.9 * default, 1.1 * default, n_runs)
-    return values
+    return spaced(0.9 * default, 1.1 * default, n_runs)
 
 
 def loosest(problem: Problem, end_by: Callable[[float], FloatArray], most: float) -> float:
@@ -163,7 +156,7 @@ def end_at(solver: Solver, problem: Problem, rtol: float) -> FloatArray:
     return solver.solve(problem.t_span).y[-1, :, 0]
 
 
-def lsodas_end(peer: LsodaPeer, problem: Problem, rtol: float, values: States | None = None) -> States:
+def lsodas_end(peer: LsodaPeer, problem: Problem, rtol: float, values: FloatArray | None = None) -> States:
     """Return where lsoda ends the first of these runs, or the default one, shape (n_states,)."""
     swept_values = np.array(problem.defaults[:1]) if values is None else values
     return peer.first_end(swept_values, rtol, atol_of(problem, rtol))

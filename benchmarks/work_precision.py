@@ -99,18 +99,19 @@ def main() -> None:
     made.add_argument("--sheets", nargs="*", default=list(SHEETS), choices=list(SHEETS), metavar="NAME")
     made.add_argument("--problems", nargs="*", choices=sorted(PROBLEMS), metavar="NAME", help="instead of each sheet's")
     made.add_argument("--copies", type=int, default=64, help="copies of the nine rows (default: 64)")
-    made.add_argument("--folder", type=Path, default=FOLDER, help="where the pictures go")
+    made.add_argument("--folder", type=Path, default=FOLDER, help="where pictures go that are not saved")
     arguments = made.parse_args()
     options = common(arguments)
     for sheet in (SHEETS[name] for name in arguments.sheets):
         where, problems = machine(), arguments.problems or sheet.problems
         curves = [curve for name in problems for curve in curves_of(PROBLEMS[name], sheet, arguments.copies, options)]
         notes = (
+            f"![Error against time]({sheet.name}.png)\n\n"
             f"Microseconds a run at an error of {sheet.compared_at:g}, of cubie on {options.device} with all threads, "
             f"{arguments.copies * N_ROWS} runs at once, and of SciPy; medians of {options.repeats}. A dash: not within "
             "the tolerances tried."
         )
-        draw(sheet, curves, arguments.folder / f"{sheet.name}.png")
+        draw(sheet, curves, (FOLDER if options.save else arguments.folder) / f"{sheet.name}.png")
         figures: Json = [asdict(curve) for curve in curves]
         finish(sheet.name, table(sheet, curves), notes, figures, where, save=options.save)
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.floors.steering import steering
+from cubie.batchsolving.arrays import FloatArray
 from cubie.batchsolving.solver_settings import DEFAULT_CONTROLLER
 
 FOLDER: Final = Path(__file__).resolve().parent
@@ -54,7 +55,7 @@ class Task:
 
     method: Method
     precision: Precision
-    rho: npt.NDArray[np.float64]
+    rho: FloatArray
     t_end: float
     n_steps: int = 0
     rtol: float

@@ -1,7 +1,17 @@
-"""Systems beside Lorenz's whose speed is reported: one full of exponentials, one of any size, one of any frequency."""
+"""Systems beside Lorenz's whose speed is reported: of exponentials, of any size or frequency, stiff of any size."""
+
+import math
+from dataclasses import replace
+from typing import Final
 
 from cubie.odesystems.create import create_ode_system
 from cubie.odesystems.ode_system import ODESystem
+from tests.problems import PROBLEMS, Problem
+
+LORENZ_96_NOTE: Final = (
+    "Lorenz 96 starts beside an unstable rest, so that errors grow by exp((1.125*F - 1)*t) at first."
+)
+"""The fastest wave around x = F has a phase between neighbours whose cosine is 1/4; at F = 8 and t = 2 that is 10^7."""
 
 
 def hodgkin_huxley() -> ODESystem:
@@ -46,4 +56,37 @@ def oscillator() -> ODESystem:
     """Return an oscillator whose steps are as many as its frequency is high."""
     return create_ode_system(
         ["dx = omega*y", "dy = -omega*x"], states={"x": 1.0, "y": 0.0}, parameters={"omega": 1.0}, name="oscillator"
+    )
+
+
+def brusselator(n_cells: int) -> Problem:
+    """Return the reaction with diffusion between so many cells, two states each, as of the problems' own 16.
+
+    References
+    ----------
+    Hairer & Wanner (1996), Solving Ordinary Differential Equations II, Sec. IV.1, eq. 1.6'.
+    """
+    cells = range(1, n_cells + 1)
+    n_squared = f"{(n_cells + 1.0) ** 2:.1f}"
+
+    def diffusion(name: str, i: int, edge: str) -> str:
+        left, right = (f"{name}{k}" if k in cells else edge for k in (i - 1, i + 1))
+        return f"alpha*{n_squared}*({left} - 2.0*{name}{i} + {right})"
+
+    equations = (
+        line
+        for i in cells
+        for line in (
+            f"du{i} = A + u{i}**2*v{i} - (B + 1.0)*u{i} + {diffusion('u', i, '1.0')}",
+            f"dv{i} = B*u{i} - u{i}**2*v{i} + {diffusion('v', i, '3.0')}",
+        )
+    )
+    starts = (y0 for i in cells for y0 in (1.0 + math.sin(2.0 * math.pi * (i / (n_cells + 1))), 3.0))
+    return replace(
+        PROBLEMS["bruss1d_n32"],
+        name=f"bruss1d_n{2 * n_cells}",
+        title=f"1-D Brusselator PDE, N={n_cells} points, n={2 * n_cells} states (interleaved u,v)",
+        equations=tuple(equations),
+        states=tuple(f"{name}{i}" for i in cells for name in "uv"),
+        y0=tuple(starts),
     )

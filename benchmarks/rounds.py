@@ -13,10 +13,13 @@ TENTH: Final = 10
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One thing done once: seconds by the clock, seconds of all threads together, and the steps that were done."""
+    """One thing done once: seconds by the clock, those of all threads together, those of the integration alone, and the
+    steps that were done.
+    """
 
     wall: float
     processor: float
+    kernel: float
     n_steps: int
 
     @property
@@ -83,9 +86,29 @@ def timed(work: Callable[[], int]) -> Callable[[], Sample]:
     """Return what does the work, which answers the number of its steps, and measures it."""
 
     def measure() -> Sample:
-        wall, processor = time.perf_counter(), time.process_time()
+        begin, processor = time.perf_counter(), time.process_time()
         n_steps = work()
-        spent = time.process_time() - processor
-        return Sample(wall=time.perf_counter() - wall, processor=spent, n_steps=n_steps)
+        wall = time.perf_counter() - begin
+        return Sample(wall=wall, processor=time.process_time() - processor, kernel=wall, n_steps=n_steps)
 
     return measure
+
+
+def uncounted(work: Callable[[], object]) -> Callable[[], Sample]:
+    """Return what measures work of which nobody counts the steps."""
+
+    def no_steps() -> int:
+        work()
+        return 0
+
+    return timed(no_steps)
+
+
+def wall(sample: Sample) -> float:
+    """The seconds by the clock."""
+    return sample.wall
+
+
+def kernel(sample: Sample) -> float:
+    """The seconds of the integration alone."""
+    return sample.kernel
