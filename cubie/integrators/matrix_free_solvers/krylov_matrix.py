@@ -4,7 +4,7 @@ A complex vector is one of twice as many real numbers, all real parts before the
 ``Re(A*x) = x - re*J*x + im*J*z`` and ``Im(A*x) = z - re*J*z - im*J*x`` for ``x + i*z`` and the scale ``re + i*im``.
 """
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from cubie._types import FloatPrecision, Vector
 from cubie.integrators.matrix_free_solvers.krylov_memory import KrylovMemory, OperatorFn
@@ -16,6 +16,37 @@ class InvertFn(Protocol):
     """Turn the diagonal of J in `k.inverse` into one over that of the matrix; what is nearly nothing counts as 1."""
 
     def __call__(self, k: KrylovMemory) -> None: ...
+
+
+class ScaleLoadFn(Protocol):
+    """Do to a right side what has been done to the rows of the matrix."""
+
+    def __call__(self, b: Vector, k: KrylovMemory) -> None: ...
+
+
+class KrylovMatrix(NamedTuple):
+    """The device functions of one matrix; `scale_load` is None where its rows are left as they are."""
+
+    invert: InvertFn
+    operate: OperatorFn
+    divide: OperatorFn
+    scale_load: ScaleLoadFn | None = None
+
+
+def plain_matrix(target: Target, n: int, precision: FloatPrecision, least: float, product_of: JvpFn) -> KrylovMatrix:
+    """Build the functions of a real matrix."""
+    return KrylovMatrix(
+        make_invert(target, n, precision, least), make_operate(target, n, product_of), make_divide(target, n)
+    )
+
+
+def plain_pair(target: Target, n: int, precision: FloatPrecision, least: float, product_of: JvpFn) -> KrylovMatrix:
+    """Build the functions of a complex matrix."""
+    return KrylovMatrix(
+        make_pair_invert(target, n, precision, least),
+        make_pair_operate(target, n, product_of),
+        make_pair_divide(target, n),
+    )
 
 
 def make_operate(target: Target, n: int, product_of: JvpFn) -> OperatorFn:
@@ -103,3 +134,13 @@ def make_pair_invert(target: Target, n: int, precision: FloatPrecision, least: f
             k.inverse[n + i] = select(is_nothing, splat(zero), -im * per_square)
 
     return invert
+
+
+def leave_load(target: Target) -> ScaleLoadFn:
+    """Build what does nothing to a right side."""
+
+    @target.device
+    def scale_load(b: Vector, k: KrylovMemory) -> None:
+        return None
+
+    return scale_load

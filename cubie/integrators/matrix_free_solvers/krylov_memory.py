@@ -12,7 +12,7 @@ class KrylovMemory(NamedTuple):
     ----------
     point : the state at which J is taken, then t, and dt times the scale, part by part.
     parameters : the run's.
-    inverse : one over the diagonal of the matrix.
+    inverse : one over the diagonal of the matrix; over that of J where there is a constraint.
     basis : the vectors that a method keeps, one after the other.
     """
 

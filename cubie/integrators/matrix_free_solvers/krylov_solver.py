@@ -1,6 +1,6 @@
 """Iterative solvers of a step's linear systems, for models too large to eliminate: they need ``J @ v`` alone.
 
-``factor`` keeps where J is taken; nothing is stored of J but the diagonal of ``I - gamma_dt*J``. A complex system is
+``factor`` keeps where J is taken; nothing is stored of J but the diagonal of ``M - gamma_dt*J``. A complex system is
 solved as a real one of twice the size, by the same iterations.
 """
 
@@ -13,16 +13,8 @@ from cubie._types import PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, FunctionT_co, Recording, buffer
 from cubie.integrators.matrix_free_solvers.gmres import basis_size, coefficients_size, make_gmres
-from cubie.integrators.matrix_free_solvers.krylov_matrix import (
-    InvertFn,
-    make_divide,
-    make_invert,
-    make_operate,
-    make_pair_divide,
-    make_pair_invert,
-    make_pair_operate,
-)
-from cubie.integrators.matrix_free_solvers.krylov_memory import IterateFn, KrylovMemory, OperatorFn
+from cubie.integrators.matrix_free_solvers.krylov_matrix import KrylovMatrix, leave_load, plain_matrix, plain_pair
+from cubie.integrators.matrix_free_solvers.krylov_memory import IterateFn, KrylovMemory
 from cubie.integrators.matrix_free_solvers.krylov_methods import (
     KrylovParts,
     make_bicgstab,
@@ -32,6 +24,7 @@ from cubie.integrators.matrix_free_solvers.krylov_methods import (
 from cubie.integrators.matrix_free_solvers.krylov_settings import KrylovSettings
 from cubie.integrators.matrix_free_solvers.linear_functions import LinearFunctions, PairFunctions, SolveFn
 from cubie.integrators.matrix_free_solvers.preconditioners import make_precondition
+from cubie.integrators.matrix_free_solvers.weighed_matrix import weighed_matrix, weighed_pair
 from cubie.odesystems.derivative_functions import JacobianDiagonal, JacobianVectorProduct
 from cubie.odesystems.rate_function import SystemSettings
 from cubie.status import Status
@@ -90,7 +83,7 @@ class KrylovFactory(CUDAFactory[KrylovSettings, FunctionT_co]):
 
     def _place(self) -> PlaceFn:
         n, n_parameters = self.settings.system.n_states, self.settings.system.n_parameters
-        is_scaled, diagonal_of = self.settings.preconditioner != "none", self.diagonal.device_function
+        takes_diagonal, diagonal_of = self.settings.takes_diagonal, self.diagonal.device_function
         splat, zero = self.target.splat, self.settings.precision(0)
 
         @self.target.device
@@ -100,7 +93,7 @@ class KrylovFactory(CUDAFactory[KrylovSettings, FunctionT_co]):
             k.point[n] = t
             for i in range(n_parameters):
                 k.parameters[i] = parameters[i]
-            if is_scaled:
+            if takes_diagonal:
                 diagonal_of(t, y, parameters, drivers, k.inverse[0:n])
             else:
                 for i in range(n):
@@ -108,20 +101,23 @@ class KrylovFactory(CUDAFactory[KrylovSettings, FunctionT_co]):
 
         return place
 
-    def _solve(self, n_parts: int, operate: OperatorFn, divide: OperatorFn) -> SolveFn:
+    def _solve(self, n_parts: int, matrix: KrylovMatrix) -> SolveFn:
         target, ok, failed = self.target, np.int32(0), np.int32(Status.linear_failed)
-        open_memory, iterate = self._open(), self._iterate(n_parts, operate, divide)
+        open_memory, iterate = self._open(), self._iterate(n_parts, matrix)
+        scale_load = matrix.scale_load or leave_load(target)
         select, splat = target.select, target.splat
 
         @target.apart
         def solve(b: Vector, weights: Vector, shared: SharedBank, persistent: PersistentBank) -> StatusBits:
-            found = iterate(b, weights, open_memory(shared, persistent), shared, persistent)
+            k = open_memory(shared, persistent)
+            scale_load(b, k)
+            found = iterate(b, weights, k, shared, persistent)
             return select(found, splat(ok), splat(failed))
 
         return solve
 
-    def _iterate(self, n_parts: int, operate: OperatorFn, divide: OperatorFn) -> IterateFn:
-        settings, target = self.settings, self.target
+    def _iterate(self, n_parts: int, matrix: KrylovMatrix) -> IterateFn:
+        settings, target, (_, operate, divide, _) = self.settings, self.target, matrix
         n, precision, budget = n_parts * settings.system.n_states, settings.precision, settings.n_iterations
         precondition = make_precondition(target, settings.preconditioner, operate, divide, n)
         dot, ratio, arrived = make_measures(target, settings.system.n_states, n_parts, precision, settings.share)
@@ -164,7 +160,7 @@ def _recordings(settings: KrylovSettings, n_parts: int) -> tuple[Recording, ...]
 
 @final
 class KrylovSolver(KrylovFactory[LinearFunctions]):
-    """Solves ``(I - gamma_dt*J) @ x = b`` without a matrix."""
+    """Solves ``(M - gamma_dt*J) @ x = b`` without a matrix."""
 
     @staticmethod
     @override
@@ -180,9 +176,10 @@ class KrylovSolver(KrylovFactory[LinearFunctions]):
 
     @override
     def build(self) -> LinearFunctions:
-        settings, target, n = self.settings, self.target, self.settings.system.n_states
+        target, n = self.target, self.settings.system.n_states
         place, open_memory, splat, ok = self._place(), self._open(), target.splat, np.int32(0)
-        invert: InvertFn = make_invert(target, n, settings.precision, settings.least_pivot)
+        matrix = self._matrix()
+        invert = matrix.invert
 
         @target.apart
         def factor(
@@ -200,13 +197,18 @@ class KrylovSolver(KrylovFactory[LinearFunctions]):
             invert(k)
             return splat(ok)
 
-        operate = make_operate(target, n, self.product.device_function)
-        return LinearFunctions(factor, self._solve(1, operate, make_divide(target, n)))
+        return LinearFunctions(factor, self._solve(1, matrix))
+
+    def _matrix(self) -> KrylovMatrix:
+        settings, n, product_of = self.settings, self.settings.system.n_states, self.product.device_function
+        if settings.rows is None:
+            return plain_matrix(self.target, n, settings.precision, settings.least_pivot, product_of)
+        return weighed_matrix(self.target, settings, settings.rows, product_of)
 
 
 @final
 class KrylovPairSolver(KrylovFactory[PairFunctions]):
-    """Solves ``(I - (re_dt + i*im_dt)*J) @ x = b`` without a matrix, for two conjugate systems at once."""
+    """Solves ``(M - (re_dt + i*im_dt)*J) @ x = b`` without a matrix, for two conjugate systems at once."""
 
     @staticmethod
     @override
@@ -222,9 +224,10 @@ class KrylovPairSolver(KrylovFactory[PairFunctions]):
 
     @override
     def build(self) -> PairFunctions:
-        settings, target, n = self.settings, self.target, self.settings.system.n_states
+        target, n = self.target, self.settings.system.n_states
         place, open_memory, splat, ok = self._place(), self._open(), target.splat, np.int32(0)
-        invert: InvertFn = make_pair_invert(target, n, settings.precision, settings.least_pivot)
+        matrix = self._matrix()
+        invert = matrix.invert
 
         @target.apart
         def factor(
@@ -243,5 +246,10 @@ class KrylovPairSolver(KrylovFactory[PairFunctions]):
             invert(k)
             return splat(ok)
 
-        operate = make_pair_operate(target, n, self.product.device_function)
-        return PairFunctions(factor, self._solve(2, operate, make_pair_divide(target, n)))
+        return PairFunctions(factor, self._solve(2, matrix))
+
+    def _matrix(self) -> KrylovMatrix:
+        settings, n, product_of = self.settings, self.settings.system.n_states, self.product.device_function
+        if settings.rows is None:
+            return plain_pair(self.target, n, settings.precision, settings.least_pivot, product_of)
+        return weighed_pair(self.target, settings, settings.rows, product_of)

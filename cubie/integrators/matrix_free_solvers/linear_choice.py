@@ -7,6 +7,7 @@ from cubie._types import FloatPrecision, nearest
 from cubie.integrators.matrix_free_solvers.krylov_settings import KrylovSettings
 from cubie.integrators.matrix_free_solvers.krylov_solver import KrylovPairSolver, KrylovSolver
 from cubie.integrators.matrix_free_solvers.linear_solver import LinearSettings, LinearSolver, PairSolver
+from cubie.integrators.matrix_free_solvers.mass_rows import obstacle
 from cubie.integrators.matrix_free_solvers.pivot_order import elimination_work
 from cubie.integrators.matrix_free_solvers.preconditioners import PRECONDITIONERS, Preconditioner
 from cubie.odesystems.ode_system import ODESystem
@@ -29,7 +30,8 @@ class LinearChoice:
 
     Parameters
     ----------
-    kind : "auto" eliminates where that is little code, and where there is a mass matrix; else it takes BiCGSTAB.
+    kind : "auto" eliminates where that is little code, and where iterations can't take the mass matrix; else it takes
+        BiCGSTAB.
     preconditioner : of an iterative solver.
     """
 
@@ -49,7 +51,7 @@ class LinearChoice:
         kind = self.kind
         if kind == "auto":
             work = elimination_work({*system.jacobian.pattern, *system.mass}, system.n_states)
-            kind = "direct" if work <= MOST_WORK or system.mass_matrix is not None else "bicgstab"
+            kind = "direct" if work <= MOST_WORK or obstacle(system) is not None else "bicgstab"
         if kind == "direct":
             return LinearSettings(system=system, precision=precision)
         return KrylovSettings(system=system, precision=precision, kind=kind, preconditioner=self.preconditioner)

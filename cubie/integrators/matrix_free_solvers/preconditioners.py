@@ -1,4 +1,4 @@
-"""Preconditioners: cheap approximations of ``inv(I - gamma_dt*J)`` that need no matrix.
+"""Preconditioners: cheap approximations of ``inv(M - gamma_dt*J)`` that need no matrix.
 
 References
 ----------

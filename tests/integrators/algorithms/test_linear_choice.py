@@ -9,9 +9,11 @@ import pytest
 
 from cubie import ODESystem, Solution, Solver, Status, create_ode_system
 from cubie.batchsolving.solver_settings import SolverOptions
-from cubie.integrators.matrix_free_solvers.krylov_settings import KrylovKind, KrylovSettings
+from cubie.integrators.matrix_free_solvers.krylov_settings import KRYLOV_KINDS, KrylovKind, KrylovSettings
 from cubie.integrators.matrix_free_solvers.linear_choice import AS_SUITS, LINEAR_KINDS, LinearChoice, LinearKind
 from cubie.integrators.matrix_free_solvers.linear_solver import LinearSettings
+from cubie.integrators.matrix_free_solvers.preconditioners import Preconditioner
+from cubie.odesystems.mass_matrix import MassMatrix
 from cubie.targets.cpu import CpuTarget
 from cubie.targets.reference import ReferenceTarget
 from tests.batches import SolveOptions, all_shared, assert_same_bits, movable, solve_on
@@ -101,11 +103,59 @@ def test_a_choice_can_be_changed_and_taken_back() -> None:
     assert str(solver.report()) == report
 
 
-def connected(n: int) -> ODESystem:
+MEMBRANE: Final = create_ode_system(
+    [
+        *(f"du{i} = 40*(u{i - 1} - 2*u{i} + u{i + 1}) + w{i}" for i in range(1, 9)),
+        *(f"dw{i} = w{i - 1} - 3*w{i} + w{i + 1} + sin(t) + u{i}*u{i}" for i in range(1, 9)),
+        "du0 = -u0", "du9 = -u9", "dw0 = u0 - w0", "dw9 = u9 - w9",
+    ],
+    states={**{f"u{i}": 1.0 + 0.1 * i for i in range(10)}, **{f"w{i}": 1.0 for i in range(10)}},
+    mass_matrix={f"w{i}": 0.0 for i in range(10)},
+    name="membrane",
+)  # fmt: skip
+"""Diffusion, and another equation in space that holds at each moment."""
+
+
+@pytest.mark.parametrize("preconditioner", ["jacobi", "neumann"])
+@pytest.mark.parametrize(
+    ("method", "linear_solver"),
+    [
+        *(("rodas4p", kind) for kind in KRYLOV_KINDS),
+        *((method, "bicgstab") for method in ("grk4t", "kvaerno-3", "sdirk-3", "radau", "gauss-legendre-4")),
+        ("radau", "gmres"),
+    ],
+)
+def test_equations_without_a_rate_are_solved_without_a_matrix(
+    method: str, linear_solver: LinearKind, preconditioner: Preconditioner
+) -> None:
+    def integrated(kind: LinearKind) -> Solution:
+        return solve_on(
+            ReferenceTarget(width=1, poison=True), MEMBRANE, (0.0, 0.5), t_eval=(0.0, 0.2, 0.5), method=method,
+            rtol=1e-4, atol=1e-6, linear_solver=kind, preconditioner=preconditioner,
+        )  # fmt: skip
+
+    found, direct = integrated(linear_solver), integrated("direct")
+    assert found.all_succeeded
+    assert found.n_steps == pytest.approx(direct.n_steps, rel=0.1)
+    assert np.abs((found.y - direct.y) / (1e-4 * np.abs(direct.y) + 1e-6)).max() < 1.0
+
+
+def test_the_cpu_compiles_iterations_with_a_mass_matrix() -> None:
+    system = create_ode_system(
+        ["dx = -40*x + y", "dy = x - y*y"], states={"x": 0.1, "y": 0.3}, mass_matrix={"x": 2.0, "y": 0.0}
+    )
+    reference, compiled = (
+        solve_on(target, system, (0.0, 0.5), method="radau", rtol=1e-4, atol=1e-6, linear_solver="bicgstab")
+        for target in (ReferenceTarget(width=1), CpuTarget(width=2))
+    )
+    assert compiled.y == pytest.approx(reference.y, rel=1e-6)
+
+
+def connected(n: int, mass_matrix: MassMatrix | None = None) -> ODESystem:
     """A system in which each state depends on three others, drawn at random."""
     draw = random.Random(5)
     lines = [f"dx{i} = -x{i} + {' + '.join(f'0.1*x{draw.randrange(n)}*x{i}' for _ in range(3))}" for i in range(n)]
-    return create_ode_system(lines, states={f"x{i}": 1.0 for i in range(n)})
+    return create_ode_system(lines, states={f"x{i}": 1.0 for i in range(n)}, mass_matrix=mass_matrix)
 
 
 def test_large_systems_are_solved_without_a_matrix() -> None:
@@ -114,8 +164,10 @@ def test_large_systems_are_solved_without_a_matrix() -> None:
     assert isinstance(large, KrylovSettings)
     assert large.kind == "bicgstab"
     assert isinstance(LinearChoice(kind="direct").settings(connected(140), np.float64), LinearSettings)
-    weighed = create_ode_system(["dx = -x", "dy = x - y"], states=["x", "y"], mass_matrix={"y": 0.0})
-    assert isinstance(AS_SUITS.settings(weighed, np.float64), LinearSettings)
+    assert isinstance(AS_SUITS.settings(connected(140, {"x0": 2.0}), np.float64), KrylovSettings)
+    coupled = np.eye(140)
+    coupled[1] = coupled[0]
+    assert isinstance(AS_SUITS.settings(connected(140, coupled), np.float64), LinearSettings)
 
 
 def test_unknown_solvers_are_refused() -> None:

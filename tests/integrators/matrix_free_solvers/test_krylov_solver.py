@@ -9,6 +9,7 @@ import pytest
 from cubie.integrators.matrix_free_solvers.krylov_settings import KRYLOV_KINDS, KrylovKind, KrylovSettings
 from cubie.integrators.matrix_free_solvers.krylov_solver import KrylovPairSolver, KrylovSolver
 from cubie.integrators.matrix_free_solvers.preconditioners import PRECONDITIONERS, Preconditioner
+from cubie.integrators.matrix_free_solvers.sampling import dense_mass
 from cubie.odesystems import create_ode_system
 from cubie.status import Status
 from cubie.targets.reference import ReferenceTarget
@@ -120,11 +121,59 @@ def test_gmres_is_exact_once_its_basis_is_full() -> None:
         assert found[:, run] == pytest.approx(np.linalg.solve(matrix, right[:, run]), rel=1e-5, abs=1e-6)
 
 
-def test_unknown_names_and_mass_matrices_are_refused() -> None:
+def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError, match="Did you mean 'bicgstab'"):
         settings("hires", "bicgstabl")  # type: ignore[arg-type]  # that is the fault
     with pytest.raises(ValueError, match="Did you mean 'jacobi'"):
         settings("hires", "gmres", "jacoby")  # type: ignore[arg-type]  # that is the fault
-    weighed = create_ode_system(["dx = -x", "dy = x - y"], states=["x", "y"], mass_matrix={"y": 0.0})
-    with pytest.raises(ValueError, match="without a mass matrix"):
-        KrylovSettings(system=weighed, precision=np.float64)
+
+
+WEIGHED: Final = create_ode_system(
+    ["dx = -x + y*y", "dy = x - 50*y", "dz = 1e-4*(x + y - 3*z - w)", "dw = z - x*w"],
+    states={"x": 1.0, "y": 0.5, "z": 0.3, "w": 0.2},
+    mass_matrix=[[2.0, 0.5, 0.0, 0.0], [0.0, 1e-3, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.3, 0.0, 1.0]],
+    name="weighed",
+)
+"""Rates that are coupled, a row of a small entry, and a constraint of small coefficients."""
+
+
+@KINDS
+@pytest.mark.parametrize("preconditioner", ["jacobi", "neumann"])
+@pytest.mark.parametrize("imaginary", [0.0, -0.7])
+def test_with_a_mass_matrix_errors_are_within_what_is_allowed_at_any_step(
+    kind: KrylovKind, preconditioner: Preconditioner, imaginary: float
+) -> None:
+    """That of a constraint too, whose row of M - scale*J is all the smaller, the shorter the step."""
+    made = KrylovSettings(
+        system=WEIGHED, precision=np.float64, kind=kind, preconditioner=preconditioner, max_iterations=800
+    )
+    n, scale, target = WEIGHED.n_states, np.array([1e-9, 1e-4, 1e-3]), ReferenceTarget(width=WIDTH, poison=True)
+    y = np.array(WEIGHED.state_defaults)
+    matrices = [dense_mass(WEIGHED) - (1 + 1j * imaginary) * s * jacobian(WEIGHED, y, np.zeros(0)) for s in scale]
+    draw = np.random.default_rng(6)
+    expected = draw.normal(size=(n, WIDTH)) + 1j * bool(imaginary) * draw.normal(size=(n, WIDTH))
+    load = np.stack([matrix @ x for matrix, x in zip(matrices, expected.T, strict=True)], axis=1)
+    t, at, weights = reals(*(0.0,) * WIDTH), rows([[v] * WIDTH for v in y]), rows([[1 / ALLOWED] * WIDTH] * n)
+    none = scratch(1, WIDTH)
+    if imaginary:
+        pair = KrylovPairSolver(made, target=target)
+        memory, b = (none, scratch(pair.persistent_local_buffer_size, WIDTH)), rows([*load.real, *load.imag])
+        pair.device_function.factor(t, at, none, none, reals(*scale), reals(*imaginary * scale), *memory)
+        answers = pair.device_function.solve(b, weights, *memory)
+    else:
+        solver = KrylovSolver(made, target=target)
+        memory, b = (none, scratch(solver.persistent_local_buffer_size, WIDTH)), rows(load.real.tolist())
+        solver.device_function.factor(t, at, none, none, reals(*scale), *memory)
+        answers = solver.device_function.solve(b, weights, *memory)
+    assert floats(answers) == [0.0] * WIDTH
+    found = b.values[:n] + 1j * b.values[n:] if imaginary else b.values
+    assert np.abs(found - expected).max() < 3 * ALLOWED
+
+
+def test_mass_matrices_that_give_nothing_to_divide_by_are_refused() -> None:
+    coupled = create_ode_system(["dx = -x", "dy = x - 2*y"], states=["x", "y"], mass_matrix=[[1, -1], [-1, 1]])
+    with pytest.raises(ValueError, match=r"constraints are rows of zeros, got .* leave linear_solver='direct'"):
+        KrylovSettings(system=coupled, precision=np.float64)
+    unordered = create_ode_system(["dx = y", "dy = x - y"], states=["x", "y"], mass_matrix=[[0, 0], [1, 0]])
+    with pytest.raises(ValueError, match=r"each state in its own equation, got .* where that of 'x' lacks it"):
+        KrylovSettings(system=unordered, precision=np.float64)
