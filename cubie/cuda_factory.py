@@ -22,6 +22,7 @@ from cubie._types import (
 from cubie.buffer_registry import BufferEntry, BufferLayout, UnknownBufferError, buffer_registry
 from cubie.targets.base import Target
 from cubie.targets.cache import spelled
+from cubie.targets.unroll import nothing
 
 
 class SettingsInstance(Protocol):
@@ -255,12 +256,7 @@ class CUDAFactory(ABC, Generic[SettingsT, FunctionT_co]):
         """Return the device function that keeps vectors of the recording `name`; it does nothing unless probed."""
         recording = next((recording for recording in self.recorded if recording.name == name), None)
         if recording is None:
-
-            @self._target.device
-            def forget(row: int, values: Vector, shared: SharedBank, persistent: PersistentBank) -> None:
-                return None
-
-            return forget
+            return nothing
         size, allocate = recording.size, self.allocator(recording.entry.name)
 
         @self._target.device

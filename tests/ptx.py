@@ -14,6 +14,7 @@ from numba.core.typing.templates import Signature
 
 from cubie.batchsolving.batch_solver_kernel import BatchSolverKernel
 from cubie.integrators.loops.ode_loop_config import loop_arguments
+from cubie.targets.cuda_compiler import cut_down
 from cubie.targets.cuda_launch import CudaKernel
 
 P = ParamSpec("P")
@@ -44,7 +45,8 @@ def compile_ptx(kernel: Callable[P, R], signature: Signature, capability: Capabi
     with pytest.MonkeyPatch.context() as patch:
         device = SimpleNamespace(compute_capability=capability)
         patch.setattr("numba.cuda.dispatcher.get_current_device", lambda: device)
-        text, _ = cuda.compile_ptx(kernel, signature, cc=capability)
+        with cut_down():
+            text, _ = cuda.compile_ptx(kernel, signature, cc=capability)
     return text
 
 

@@ -15,6 +15,7 @@ from numba.cuda.typing import signature
 
 from cubie.targets import cache
 from cubie.targets.base import KernelLayout
+from cubie.targets.cuda_compiler import cut_down
 from cubie.targets.cuda_device import signature as argument_types
 
 BUILDERS: Final = (
@@ -42,7 +43,8 @@ def capability(device_id: int) -> tuple[int, int] | None:
 
 def keep(name: str, dispatcher: Any, layout: KernelLayout) -> None:
     """Compile a kernel for the current GPU, and keep it under a name."""
-    compiled = dispatcher.compile(argument_types(layout.arguments))
+    with cut_down():
+        compiled = dispatcher.compile(argument_types(layout.arguments))
     cache.store(name, compiled.entry_name.encode() + b"\n" + compiled.library.get_cubin().code)
 
 

@@ -124,8 +124,11 @@ class CudaKernel:
     def _ready(self) -> DeviceLauncher:
         """Return what launches the kernel, compiled at the first call."""
         if self._launcher is None:
+            from cubie.targets.cuda_compiler import cut_down
+
             begin = time.perf_counter()
-            kernel = self._compiled.compile(signature(self._layout.arguments))
+            with cut_down():
+                kernel = self._compiled.compile(signature(self._layout.arguments))
             self._check_registers(kernel.max_threads_per_block)
             self._launcher = DeviceLauncher(kernel, self._layout)
             self.compile_seconds = time.perf_counter() - begin

@@ -28,6 +28,7 @@ from numba.core.typing.templates import (
 from numba.core.typing.templates import builtin_registry as declared
 from typing_extensions import override
 
+from cubie.targets.declarations import without
 from cubie.targets.machine_code import SYMBOL
 
 NAME: Final = "cubie"
@@ -142,15 +143,9 @@ class DeviceTyping(BaseContext):
         if n_there != self._n_there:
             self._n_there = n_there
             for name in self._there.registry_items:
-                getattr(self._taken, name).extend(filter(_is_simple, self._there.new_registrations(name)))
+                getattr(self._taken, name).extend(without(OVERLOADS, self._there.new_registrations(name)))
             with target_override(NAME):
                 self.install_registry(self._taken)
-
-
-def _is_simple(item: Any) -> bool:
-    """Tell whether numba has code for a declaration, so that it would not compile Python for it."""
-    templates = getattr(item[1], "templates", ()) if isinstance(item, tuple) else (item,)
-    return not any(overload in template.__mro__ for template in templates for overload in OVERLOADS)
 
 
 @final

@@ -26,6 +26,10 @@ def static(values: Iterable[T]) -> Iterable[T]:
     return values
 
 
+def nothing(*_: object, **__: object) -> None:
+    """Do nothing, as a device function that is not needed: calls of it by a closure's name are left out."""
+
+
 def expression(function: Callable[P, R]) -> Callable[P, R]:
     """Mark a function of one `return` as to be written out, folded, where an unrolled body calls it."""
     vars(function)["__expression__"] = True
@@ -39,11 +43,14 @@ def unrolled(function: Callable[P, R], longest: int | None = None) -> Callable[P
     compiler still writes out by itself, where it would keep one long loop, and the arrays in it in memory.
     """
     wanted = {"static"} if longest is None else {"static", "range"}
-    if not isinstance(function, FunctionType) or wanted.isdisjoint(_names(function)):
+    if not isinstance(function, FunctionType):
+        return function
+    calls_nothing = any(value is nothing for value in inspect.getclosurevars(function).nonlocals.values())
+    if wanted.isdisjoint(_names(function)) and not calls_nothing:
         return function
     definition = _source(function)
     evaluator = _Evaluator(function, longest)
-    if "static" not in _names(function) and not evaluator.cuts(definition):
+    if "static" not in _names(function) and not calls_nothing and not evaluator.cuts(definition):
         return function
     straight = ast.FunctionDef(
         name=function.__name__,
@@ -103,8 +110,13 @@ class _Evaluator(ast.NodeTransformer):
                 yield self._compound(ast.For(**{**dict(ast.iter_fields(statement)), "iter": part}))
         elif isinstance(statement, (ast.While, ast.If)):
             yield self._compound(statement)
-        elif not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
+        elif not (isinstance(statement, ast.Expr) and self._does_nothing(statement.value)):
             yield cast(ast.stmt, self.visit(copy.deepcopy(statement)))
+
+    def _does_nothing(self, expression: ast.expr) -> bool:
+        if isinstance(expression, ast.Call) and isinstance(expression.func, ast.Name):
+            return self.namespace.get(expression.func.id) is nothing
+        return isinstance(expression, ast.Constant)
 
     def _repeated(self, loop: ast.For) -> Iterator[ast.stmt]:
         assert isinstance(loop.target, ast.Name) and isinstance(loop.iter, ast.Call)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from cubie.targets.unroll import expression, static, unrolled
+from cubie.targets.unroll import expression, nothing, static, unrolled
 
 A = ((2.0,), (0.0, 3.0))
 GLOBAL_SIZE = 3
@@ -262,3 +262,17 @@ def test_long_loops_over_a_known_range_are_cut_where_that_is_asked_for() -> None
     assert unrolled(total, 70) is total
     ranges = [instruction.argval for instruction in dis.get_instructions(cut) if instruction.opname == "FOR_ITER"]
     assert len(ranges) == 4
+
+
+def test_calls_of_what_does_nothing_are_left_out() -> None:
+    record: Callable[[float], None] = nothing
+
+    def twice(x: list[float]) -> float:
+        record(x[0])
+        if x[0] > 1.0:
+            record(x[1])
+        return 2.0 * x[0]
+
+    straight = unrolled(twice)
+    assert "CALL" not in {instruction.opname for instruction in dis.get_instructions(straight)}
+    assert straight([3.0, 0.0]) == twice([3.0, 0.0]) == 6.0

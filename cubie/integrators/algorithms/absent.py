@@ -3,18 +3,8 @@
 import numpy as np
 
 from cubie._types import Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
-from cubie.integrators.algorithms.base_algorithm_step import ProjectFn, ResetStepFn, SlopeFn, StartFn
+from cubie.integrators.algorithms.base_algorithm_step import ProjectFn, StartFn
 from cubie.targets.base import Target
-
-
-def forget_nothing(target: Target) -> ResetStepFn:
-    """Build the reset of a method that remembers nothing from step to step."""
-
-    @target.device
-    def forget(mask: Mask, shared: SharedBank, persistent: PersistentBank) -> None:
-        return
-
-    return forget
 
 
 def start_anywhere(target: Target) -> StartFn:
@@ -34,24 +24,6 @@ def start_anywhere(target: Target) -> StartFn:
         return splat(fine)
 
     return start
-
-
-def keep_rate(target: Target) -> SlopeFn:
-    """Build the slope where f is dy/dt, or the method steps from f."""
-
-    @target.device
-    def keep(
-        t: Real,
-        y: Vector,
-        parameters: Vector,
-        drivers: Vector,
-        rate: Vector,
-        shared: SharedBank,
-        persistent: PersistentBank,
-    ) -> None:
-        return
-
-    return keep
 
 
 def keep_end(target: Target) -> ProjectFn:

@@ -24,7 +24,7 @@ from typing_extensions import Unpack, override
 from cubie._types import Mask, PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import Recording, buffer
-from cubie.integrators.algorithms.absent import keep_end, keep_rate
+from cubie.integrators.algorithms.absent import keep_end
 from cubie.integrators.algorithms.base_algorithm_step import (
     DenseCheckFn,
     InterpolateFn,
@@ -51,7 +51,7 @@ from cubie.integrators.matrix_free_solvers.mass_product import make_weigh as mak
 from cubie.integrators.matrix_free_solvers.mass_product import multiply_nothing
 from cubie.integrators.matrix_free_solvers.newton_krylov import NewtonKrylov
 from cubie.odesystems.rate_function import RateFunction
-from cubie.targets.unroll import expression, static
+from cubie.targets.unroll import expression, nothing, static
 
 
 class DirkChanges(TypedDict, total=False):
@@ -137,7 +137,7 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
         interpolate = dense.interpolate if self.settings.tableau.interpolant is None else self._interpolate()
         check_dense = self._check_dense(interpolate) if self.settings.n_errors > 0 else None
         start, slope, project = consistent_functions(self.consistency, self.child_allocators("consistency"))
-        step = self._step(slope or keep_rate(self.target), project or keep_end(self.target))
+        step = self._step(slope or nothing, project or keep_end(self.target))
         return StepFunctions(step, dense.prepare_dense, interpolate, self._reset(), check_dense, start, slope)
 
     def _mass(self) -> MultiplyFn | None:

@@ -12,7 +12,7 @@ from typing_extensions import override
 from cubie._types import Count, Mask, PersistentBank, SharedBank
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, buffer
-from cubie.integrators.algorithms.absent import forget_nothing, keep_rate, start_anywhere
+from cubie.integrators.algorithms.absent import start_anywhere
 from cubie.integrators.algorithms.base_algorithm_step import ResetStepFn, SlopeFn, StartFn, StepFactory
 from cubie.integrators.loops.attempt import AttemptFn, JudgeFn, make_attempt, make_judge
 from cubie.integrators.loops.clock import Clock, make_clock
@@ -27,6 +27,7 @@ from cubie.odesystems.rate_function import RateFunction
 from cubie.outputhandling.output_functions import OutputFunctions
 from cubie.status import Status
 from cubie.targets.base import SolveRunsFn
+from cubie.targets.unroll import nothing
 
 PATIENCE: Final = 1
 """In steps of all runs side by side, what it costs to let new runs in: for so long, together, ended runs of adapted
@@ -112,8 +113,8 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         saves = make_saves(self.target, self.settings, clock, method, self.output.device_function)
         gain = self.controller.device_function.gain
         attempt = make_attempt(self.target, self.settings, clock, norms, method.step, saves.check, gain)
-        forget = method.reset or forget_nothing(self.target)
-        slope = method.slope or keep_rate(self.target)
+        forget = method.reset or nothing
+        slope = method.slope or nothing
         enter = self._enter(clock, norms, saves, forget, method.start or start_anywhere(self.target), slope)
         leave = self._leave(clock, saves.save)
         advance, judge = self._advance(clock, attempt, saves.emit), make_judge(self.target, self.settings)

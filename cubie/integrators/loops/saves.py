@@ -11,6 +11,7 @@ from cubie.integrators.loops.ode_loop_config import LoopArguments, LoopSettings
 from cubie.integrators.loops.run_state import Attempt, State, Workspace
 from cubie.outputhandling.output_functions import StoreRowFn
 from cubie.targets.base import Target
+from cubie.targets.unroll import nothing
 
 
 class SaveFn(Protocol):
@@ -115,12 +116,7 @@ def _make_check(target: Target, settings: LoopSettings, clock: Clock, method: St
     between, now, prepare_dense, check_dense = clock.between, clock.now, method.prepare_dense, method.check_dense
     any_run, absolute = target.any_run, target.absolute
     if check_dense is None or not settings.checks_dense:
-
-        @target.device
-        def check_nothing(state: State, dt: Real, is_last: Mask, w: Workspace, arguments: LoopArguments) -> None:
-            return None
-
-        return check_nothing
+        return nothing
 
     @target.device
     def check(state: State, dt: Real, is_last: Mask, w: Workspace, arguments: LoopArguments) -> None:

@@ -1,11 +1,9 @@
-from typing import Protocol, type_check_only
-
-@type_check_only
-class _Context(Protocol):
-    def codegen(self) -> object: ...
+from numba.cuda.target import CUDATargetContext, CUDATypingContext
 
 class CUDATarget:
+    _typingctx: CUDATypingContext | None
+    _targetctx: CUDATargetContext | None
     @property
-    def target_context(self) -> _Context: ...
+    def target_context(self) -> CUDATargetContext: ...
 
 cuda_target: CUDATarget

@@ -1,0 +1,117 @@
+"""Numba-cuda, cut down to device code: few operators to choose from, declarations read once, and few passes.
+
+What strings, lists and array expressions would need is not there, so that types are found faster.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, Final, final
+
+from numba.cuda import compiler
+from numba.cuda.core import typed_passes, untyped_passes
+from numba.cuda.core.compiler_lock import global_compiler_lock
+from numba.cuda.core.compiler_machinery import PassManager
+from numba.cuda.cudaimpl import registry as intrinsics
+from numba.cuda.descriptor import cuda_target
+from numba.cuda.target import CUDATargetContext, CUDATypingContext
+from numba.cuda.typing.templates import (
+    Registry,
+    RegistryLoader,
+    _OverloadAttributeTemplate,
+    _OverloadFunctionTemplate,
+)
+from typing_extensions import override
+
+from cubie.targets.declarations import without
+
+OVERLOADS: Final = (_OverloadFunctionTemplate, _OverloadAttributeTemplate)
+
+
+@final
+class DeviceTyping(CUDATypingContext):
+    """What device code can do, as types: what numba knows, without what it would compile from Python for it."""
+
+    @override
+    def init(self) -> None:
+        self._taken: dict[Registry, tuple[RegistryLoader, Registry]] = {}
+
+    @override
+    def refresh(self) -> None:
+        """Read no declarations while functions are compiled: `read` has."""
+
+    def read(self) -> None:
+        """Take what has been declared since the last time."""
+        super().refresh()
+
+    @override
+    def install_registry(self, registry: Registry, external_defs_only: bool = False) -> None:
+        if registry not in self._taken:
+            self._taken[registry] = RegistryLoader(registry), Registry()
+        there, taken = self._taken[registry]
+        for name in there.registry_items:
+            getattr(taken, name).extend(without(OVERLOADS, there.new_registrations(name)))
+        super().install_registry(taken, external_defs_only)
+
+
+@final
+class DeviceContext(CUDATargetContext):
+    """What device code can do, as LLVM instructions."""
+
+    @override
+    def refresh(self) -> None:
+        """Read only what enters while functions are compiled, each when it is first typed."""
+        self.install_registry(intrinsics)
+
+    def read(self) -> None:
+        """Take what has been implemented since the last time."""
+        super().refresh()
+
+
+@final
+class Pipeline(compiler.CUDACompiler):
+    """From bytecode to LLVM: numba's passes, less those for what the dialect lacks."""
+
+    @override
+    def define_pipelines(self) -> list[PassManager]:
+        passes = PassManager("cubie")
+        for step in (
+            compiler.CUDATranslateBytecode,
+            untyped_passes.FixupArgs,
+            untyped_passes.IRProcessing,
+            untyped_passes.InlineInlinables,
+            untyped_passes.DeadBranchPrune,
+            untyped_passes.GenericRewrites,
+            untyped_passes.ReconstructSSA,
+            typed_passes.NopythonTypeInference,
+            typed_passes.PreLowerStripPhis,
+            typed_passes.IRLegalization,
+            compiler.CreateLibrary,
+            compiler.CUDANativeLowering,
+            compiler.CUDABackend,
+        ):
+            passes.add_pass(step, step.__name__)
+        passes.finalize()
+        return [passes]
+
+
+@lru_cache(maxsize=1)
+def _contexts() -> tuple[DeviceTyping, DeviceContext]:
+    typing = DeviceTyping()
+    return typing, DeviceContext(typing)
+
+
+@contextmanager
+def cut_down() -> Iterator[None]:
+    """Have numba-cuda compile in this way; what other threads compile waits."""
+    names: Any = compiler
+    with global_compiler_lock:
+        kept = cuda_target._typingctx, cuda_target._targetctx, names.CUDACompiler
+        try:
+            typing, context = cuda_target._typingctx, cuda_target._targetctx = _contexts()
+            typing.read()
+            context.read()
+            names.CUDACompiler = Pipeline
+            yield
+        finally:
+            cuda_target._typingctx, cuda_target._targetctx, names.CUDACompiler = kept

@@ -1,0 +1,3 @@
+from numba.cuda.core.imputils import Registry
+
+registry: Registry
