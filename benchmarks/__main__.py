@@ -25,6 +25,9 @@ TABLES: Final = {
     "cuda": ("gpu_floors", "gpu_large", "gpu_stiff", "gpu_vs_diffrax"),
 }
 
+PEERED: Final = frozenset({"cpu_vs_scipy", "stiff_vs_scipy", "gpu_vs_diffrax"})
+"""Those that take an interpreter with numbalsoda, or with diffrax."""
+
 
 def main() -> None:
     """Run them, say how long each took, and exit with the number of those that failed."""
@@ -36,9 +39,11 @@ def main() -> None:
     made.add_argument(
         "--tables", nargs="*", choices=[name for names in TABLES.values() for name in names], metavar="NAME"
     )
+    made.add_argument("--peer", default=None, metavar="PYTHON", help="an interpreter with numbalsoda, or with diffrax")
     arguments, others = made.parse_known_args()
+    peer = ("--peer", arguments.peer) if arguments.peer else ()
     outcomes = [
-        (name, outcome(name, others, arguments.limit))
+        (name, outcome(name, (*others, *peer) if name in PEERED else others, arguments.limit))
         for name in TABLES[arguments.device]
         if not arguments.tables or name in arguments.tables
     ]

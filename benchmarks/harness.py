@@ -3,6 +3,7 @@
 import argparse
 import datetime
 import json
+import math
 import os
 import platform
 import statistics
@@ -178,9 +179,22 @@ def finish(name: str, table: Table, notes: str, figures: Json, where: Mapping[st
     if save:
         results = FOLDER / "results"
         results.mkdir(exist_ok=True)
-        content = json.dumps({"machine": where, "figures": figures}, indent=1, allow_nan=False)
+        content = json.dumps({"machine": where, "figures": _finite(figures)}, indent=1, allow_nan=False)
         (results / f"{name}.json").write_text(content + "\n", encoding="utf-8")
         README.write_text(_with_section(README.read_text(encoding="utf-8"), name, text), encoding="utf-8")
+
+
+def _finite(figures: Json) -> Json:
+    """Return figures with words for what JSON has no numbers for: the error of a run that failed is infinite."""
+    match figures:
+        case float():
+            return figures if math.isfinite(figures) else str(figures)
+        case Mapping():
+            return {name: _finite(each) for name, each in figures.items()}
+        case list() | tuple():
+            return [_finite(each) for each in figures]
+        case _:
+            return figures
 
 
 def _with_section(page: str, name: str, text: str) -> str:

@@ -1,6 +1,7 @@
 """Benchmarks measure what their columns say; the figures themselves are kept in benchmarks/README.md."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -133,11 +134,11 @@ def test_saving_keeps_figures_and_fills_the_marks(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(harness, "FOLDER", tmp_path)
     monkeypatch.setattr(harness, "README", page)
     table = Table(headers=ROW_HEADERS, rows=(ROW.cells(),))
-    finish("made_up", table, "Notes.", {"error": 0.5}, harness.machine(), save=True)
+    finish("made_up", table, "Notes.", {"errors": [0.5, math.inf]}, harness.machine(), save=True)
     text = page.read_text(encoding="utf-8")
     assert text.startswith("before\n<!-- made_up -->\n| problem, states x runs |")
     assert text.endswith("<!-- end of made_up -->\nafter\n")
     assert "stale" not in text
     kept = json.loads((tmp_path / "results" / "made_up.json").read_text(encoding="utf-8"))
-    assert kept["figures"] == {"error": 0.5}
+    assert kept["figures"] == {"errors": [0.5, "inf"]}
     assert kept["machine"]["commit"]
