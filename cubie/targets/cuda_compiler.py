@@ -6,13 +6,13 @@ What strings, lists and array expressions would need is not there, so that types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib import import_module
 from typing import Any, Final, final
 
-from numba.cuda import compiler
+from numba.cuda import compiler, cudaimpl
 from numba.cuda.core import typed_passes, untyped_passes
 from numba.cuda.core.compiler_lock import global_compiler_lock
 from numba.cuda.core.compiler_machinery import PassManager
-from numba.cuda.cudaimpl import registry as intrinsics
 from numba.cuda.descriptor import cuda_target
 from numba.cuda.target import CUDATargetContext, CUDATypingContext
 from numba.cuda.typing.templates import (
@@ -23,8 +23,13 @@ from numba.cuda.typing.templates import (
 )
 from typing_extensions import override
 
-from cubie.targets.declarations import without
+from cubie.targets.compilation import uncollected, without
 
+IMPLEMENTED: Final = (
+    *("cudaimpl", "mathimpl", "libdeviceimpl", "core.optional", "np.arrayobj"),
+    *(f"cpython.{name}" for name in ("builtins", "iterators", "numbers", "rangeobj", "slicing", "tupleobj")),
+)
+"""Where numba-cuda has code for what device code can do; others' import takes longer than a compilation."""
 OVERLOADS: Final = (_OverloadFunctionTemplate, _OverloadAttributeTemplate)
 
 
@@ -59,9 +64,14 @@ class DeviceContext(CUDATargetContext):
     """What device code can do, as LLVM instructions."""
 
     @override
+    def load_additional_registries(self) -> None:
+        for name in IMPLEMENTED:
+            self.install_registry(import_module(f"numba.cuda.{name}").registry)
+
+    @override
     def refresh(self) -> None:
         """Read only what enters while functions are compiled, each when it is first typed."""
-        self.install_registry(intrinsics)
+        self.install_registry(cudaimpl.registry)
 
     def read(self) -> None:
         """Take what has been implemented since the last time."""
@@ -105,7 +115,7 @@ def _contexts() -> tuple[DeviceTyping, DeviceContext]:
 def cut_down() -> Iterator[None]:
     """Have numba-cuda compile in this way; what other threads compile waits."""
     names: Any = compiler
-    with global_compiler_lock:
+    with global_compiler_lock, uncollected():
         kept = cuda_target._typingctx, cuda_target._targetctx, names.CUDACompiler
         try:
             typing, context = cuda_target._typingctx, cuda_target._targetctx = _contexts()

@@ -28,7 +28,7 @@ from numba.core.typing.templates import (
 from numba.core.typing.templates import builtin_registry as declared
 from typing_extensions import override
 
-from cubie.targets.declarations import without
+from cubie.targets.compilation import uncollected, without
 from cubie.targets.machine_code import SYMBOL
 
 NAME: Final = "cubie"
@@ -215,6 +215,7 @@ def device_function(function: Any, **options: Any) -> Any:
 
 
 @global_compiler_lock
+@uncollected()
 def compile_kernel(function: FunctionType, signature: Signature) -> bytes:
     """Compile a function and all that it calls to object code, in which it is the C function `SYMBOL`."""
     frontend = ccallback._CFuncCompiler(function, DEVICE, dict(OPTIONS), {}, pipeline_class=Pipeline)

@@ -1,6 +1,8 @@
-"""Which of numba's declarations device code has use for."""
+"""What compilations for both kinds of processors share."""
 
+import gc
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -10,3 +12,15 @@ def without(overloads: tuple[type, ...], declarations: Iterable[Any]) -> Iterato
         templates = getattr(declared[1], "templates", ()) if isinstance(declared, tuple) else (declared,)
         if not any(overload in template.__mro__ for template in templates for overload in overloads):
             yield declared
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Look for no cycles meanwhile: a compilation makes a million objects that live until its end."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
