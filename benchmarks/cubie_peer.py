@@ -8,7 +8,8 @@ from unittest import mock
 
 from benchmarks.harness import ROW_HEADERS, Json, shown
 from benchmarks.sweeps import Sweep, WarmSweep
-from cubie.targets.cuda_device import DeviceLauncher, Lane
+from cubie.targets.cuda_device import DeviceLauncher
+from cubie.targets.cuda_memory import Slot
 
 HEADERS: Final = (
     *ROW_HEADERS,
@@ -60,9 +61,9 @@ def launched() -> Iterator[list[DeviceLauncher]]:
     launchers: list[DeviceLauncher] = []
     once = DeviceLauncher.timed
 
-    def remembered(launcher: DeviceLauncher, lane: Lane, launch: Callable[[], None]) -> None:
+    def remembered(launcher: DeviceLauncher, slot: Slot, launch: Callable[[], None]) -> None:
         launchers.append(launcher)
-        once(launcher, lane, launch)
+        once(launcher, slot, launch)
 
     with mock.patch.object(DeviceLauncher, "timed", remembered):
         yield launchers

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from cubie._types import BufferOwner, FloatPrecision, Location
 from cubie.batchsolving.arrays import FloatArray
+from cubie.batchsolving.batch_flow import BatchFlow
 from cubie.batchsolving.schedule import Schedule
 from cubie.batchsolving.sweep import Inputs
 from cubie.batchsolving.tolerances import Tolerances
@@ -19,8 +20,6 @@ from cubie.cuda_factory import Build, CUDAFactory
 from cubie.integrators.loops.ode_loop_config import N_OUTPUTS, LoopArguments, loop_arguments
 from cubie.integrators.single_integrator_run import RunSettings, SingleIntegratorRun
 from cubie.memory.mem_manager import OutputTooLargeError, check_output_fits, plan_chunks
-from cubie.memory.passes import holds_everywhere
-from cubie.status import Status
 from cubie.targets.base import Kernel, KernelLayout, LaunchStatistics, Target
 from cubie.targets.device_array import DeviceArray, InPlace
 
@@ -63,11 +62,10 @@ class Shapes(NamedTuple):
     counts: tuple[tuple[int, int], type[np.int32]]
 
 
-def _all_succeeded(status: npt.NDArray[np.int32]) -> bool:
-    def succeeded(start: int, stop: int) -> bool:
-        return int(status[start:stop].max()) <= Status.success
-
-    return holds_everywhere(succeeded, status.size)
+def repeated(number: float, n: int) -> npt.NDArray[np.float64]:
+    """Return one number `n` times, in the memory of one; not to be written."""
+    array: npt.NDArray[np.float64] = np.ndarray((n,), np.float64, np.float64(number).tobytes(), strides=(0,))
+    return array
 
 
 class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
@@ -151,15 +149,16 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         """
         arguments = self._arguments(inputs, schedule, tolerances, limits)
         n_runs, shapes = inputs.n_runs, self._shapes(inputs, schedule)
-        check_output_fits(*shapes[0])
-        kernel = self.device_function
+        check_output_fits(*shapes.saved, self.target.lends)
+        kernel, flow = self.device_function, BatchFlow(inputs)
         saved, final_time, counts = (kernel.host_array(*shape) for shape in shapes)
+        flow.status = counts[0]
         sizes = BatchSizes(n_runs, inputs.values.nbytes, saved.nbytes + final_time.nbytes + counts.nbytes)
         chunks = self._chunks(kernel, sizes)
-        launch = kernel.launch(arguments, [saved, final_time, counts], chunks, progress)
+        launch = kernel.launch(arguments, [saved, final_time, counts], chunks, progress, flow)
         self._held = (kernel, sizes) if len(chunks) == 1 else None
-        t_final = np.broadcast_to(np.float64(schedule.t_end), n_runs)
-        if not _all_succeeded(counts[0]):
+        t_final = repeated(schedule.t_end, n_runs)
+        if not flow.all_succeeded:
             failed, t_final = np.flatnonzero(counts[0]), t_final.copy()
             t_final[failed] = final_time[:, failed].sum(axis=0, dtype=np.float64)
         return BatchResult(saved=saved, t_final=t_final, counts=counts, launch=launch)
@@ -185,7 +184,7 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
                 f"results must fit in {free:,} bytes of free device memory to stay there, got {n_bytes:,}. "
                 "Leave on_device out, or solve fewer runs at once."
             )
-        return kernel.launch_in_place(arguments, shapes)
+        return kernel.launch_in_place(arguments, shapes, BatchFlow(inputs))
 
     def _shapes(self, inputs: Inputs, schedule: Schedule) -> Shapes:
         n_runs, precision, n_saved = inputs.n_runs, self.settings.precision, len(self.settings.saved)
@@ -197,16 +196,14 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         self, inputs: Inputs, schedule: Schedule, tolerances: Tolerances, limits: StepLimits
     ) -> list[FloatArray | npt.NDArray[np.int64] | int | float]:
         """Return what the kernel takes before its outputs."""
-        times = schedule.pairs
         return [
             inputs.values,
             inputs.offsets,
             inputs.strides,
-            times[4:],
+            schedule.saves,
             tolerances.both,
-            float(tolerances.rtol[0]),
-            float(tolerances.atol[0]),
-            *times[:4].tolist(),
+            *tolerances.first,
+            *schedule.ends,
             schedule.save_times.size,
             schedule.n_initial,
             *self._steps(schedule, limits),

@@ -15,6 +15,7 @@ from cubie.memory.mem_manager import check_fits
 
 WORKING_COPIES: Final = 6
 """Arrays of the length of the saved times that exist at once while they are made and checked."""
+FEW_TIMES: Final = 16
 SNAP_IN_ULPS: Final = 4
 """A time this close to an end of the span is that end: sums and products of steps round."""
 
@@ -34,10 +35,10 @@ class Schedule:
     """1 if the first saved time is t0, else 0."""
     dense: bool
     """Whether a saved time lies strictly inside the span."""
-    pairs: FloatArray
-    """Shape (2 * (2 + n_saves),): t0, t_end and the saved times, each rounded to the solve's precision, and what that
-    leaves out.
-    """
+    ends: tuple[float, ...]
+    """t0 and t_end, each rounded to the solve's precision, and what that leaves out."""
+    saves: FloatArray
+    """Shape (2 * n_saves,): the same of the saved times."""
 
 
 def make_schedule(
@@ -60,25 +61,30 @@ def make_schedule(
     if t_eval is not None and save_every is not None:
         raise ValueError("t_eval and save_every must not both be given. Leave one of them out.")
     t0, t_end = _span(t_span)
+    name = precision.__name__
+    if t_eval is None and save_every is None:
+        return _ends_or_few(t0, t_end, (t0, t_end), name)
+    if isinstance(t_eval, tuple) and len(t_eval) <= FEW_TIMES and all(isinstance(time, float) for time in t_eval):
+        return _ends_or_few(t0, t_end, t_eval, name)
     direction = 1 if t_end > t0 else -1
     if t_eval is not None:
         return _schedule(t0, t_end, _listed_times(t_eval, t0, t_end, direction), precision)
-    if save_every is not None:
-        step = float(float_array(save_every, "save_every"))
-        return _schedule(t0, t_end, _regular_times(step, t0, t_end, direction), precision)
-    return _both_ends(t0, t_end, precision.__name__)
+    step = float(float_array(save_every, "save_every"))
+    return _schedule(t0, t_end, _regular_times(step, t0, t_end, direction), precision)
 
 
 @lru_cache(maxsize=16)
-def _both_ends(t0: float, t_end: float, precision: str) -> Schedule:
-    """Return the schedule that saves the ends, once for all solves over one span: small solves are many."""
-    return _schedule(t0, t_end, np.array([t0, t_end]), FLOAT_PRECISIONS[precision])
+def _ends_or_few(t0: float, t_end: float, t_eval: tuple[float, ...], precision: str) -> Schedule:
+    """Return the schedule of the ends, or of a few times, once for all solves that have it: small solves are many."""
+    times = _listed_times(t_eval, t0, t_end, 1 if t_end > t0 else -1)
+    return _schedule(t0, t_end, times, FLOAT_PRECISIONS[precision])
 
 
 def _schedule(t0: float, t_end: float, save_times: npt.NDArray[np.float64], precision: FloatPrecision) -> Schedule:
     n_initial = int(save_times[0] == t0)
     _check_distinct(np.array([t0, *save_times[n_initial:]]), t_end, precision)
     n_ends = n_initial + int(save_times[-1] == t_end)
+    pairs = _pairs(np.array([t0, t_end, *save_times]), precision).ravel()
     return Schedule(
         t0=t0,
         t_end=t_end,
@@ -86,7 +92,8 @@ def _schedule(t0: float, t_end: float, save_times: npt.NDArray[np.float64], prec
         direction=1 if t_end > t0 else -1,
         n_initial=n_initial,
         dense=save_times.size > n_ends,
-        pairs=_pairs(np.array([t0, t_end, *save_times]), precision).ravel(),
+        ends=tuple(pairs[:4].tolist()),
+        saves=pairs[4:],
     )
 
 

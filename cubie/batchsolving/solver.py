@@ -147,8 +147,9 @@ class Solver:
             raise ValueError(f"repeats must be at least 1, got {repeats}. Three are enough where nothing else runs.")
         schedule = make_schedule(t_span, t_eval, save_every, self._meant.precision)
         key, tolerances, limits = self._key(dense=schedule.dense), self._tolerances, self._meant.limits
-        host_array = self._kernel_of(key).target.host_array
-        inputs = make_inputs(self._interface, y0, parameters, self._settings.sweep, self._meant.precision, host_array)
+        target = self._kernel_of(key).target
+        inputs = make_inputs(self._interface, y0, parameters, self._settings.sweep, self._meant.precision, target)
+        inputs = inputs.completed()
         if self._meant.stiff_method is not None:
             stiff = is_stiff_batch(self._integrator(schedule), inputs, schedule, limits.max_steps)
             key = key._replace(stiff=stiff)
@@ -214,7 +215,9 @@ class Solver:
         settings, precision = self._settings, self._meant.precision
         schedule = make_schedule(t_span, t_eval, save_every, precision)
         kernel = self._kernel(dense=schedule.dense)
-        inputs = make_inputs(self._interface, y0, parameters, settings.sweep, precision, kernel.target.host_array)
+        inputs = make_inputs(self._interface, y0, parameters, settings.sweep, precision, kernel.target)
+        if self._meant.stiff_method is not None:
+            inputs = inputs.completed()
         compiled = time.perf_counter()
         with clock(f"compiling {self.system.name}", shown=progress):
             kernel.compile()

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import accumulate
-from typing import Final, Literal, TypeAlias, final, get_args
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import count
+from typing import Final, Literal, NamedTuple, TypeAlias, final, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,21 @@ from cubie.batchsolving.arrays import FloatArray, InputsLike, Table, check_finit
 from cubie.batchsolving.system_interface import SystemInterface, canonical, unknown_name
 from cubie.memory.mem_manager import check_fits
 from cubie.memory.passes import holds_everywhere
-from cubie.targets.base import HostArrayFn
+from cubie.targets.base import Target
 
 Sweep: TypeAlias = Literal["paired", "product"]
 SWEEPS: Final[tuple[str, ...]] = get_args(Sweep)
+LATE: Final = 1 << 16
+"""More values are worth being written while a GPU is busy with those before them."""
+
+
+@final
+class Pending(NamedTuple):
+    """A row of values, and what is to be written to it, both of shape (n_runs,)."""
+
+    label: str
+    values: FloatArray
+    given: FloatArray
 
 
 @final
@@ -30,27 +42,69 @@ class Inputs:
 
     n_runs: int
     values: FloatArray
-    """Shape (n_values,), in the precision of the solve."""
+    """Shape (n_values,), in the precision of the solve: first `n_rows` rows of a value per run, then shared values."""
+    n_rows: int
     offsets: npt.NDArray[np.int64]
     """Shape (n_inputs,): where each input's values start."""
     strides: npt.NDArray[np.int64]
     """Shape (n_inputs,): 0 for one value shared by all runs, 1 for a value per run."""
     coordinates: dict[str, FloatArray]
     """What was given as an array, shape (n_runs,) each, as declared. The initial values of x are named ``"x(t0)"``."""
+    pending: tuple["Pending", ...] = ()
+    """Rows that are neither written nor checked yet."""
 
     def subset(self, runs: npt.NDArray[np.int64]) -> "Inputs":
         """Return the inputs of some runs, in the order of their numbers."""
-        parts = [
-            self.values[offset + runs] if stride else self.values[offset : offset + 1]
-            for offset, stride in zip(self.offsets.tolist(), self.strides.tolist(), strict=True)
-        ]
+        swept = self.strides.astype(np.bool_)
+        layout = _layout(tuple(swept.tolist()), runs.size)
+        values = np.empty(layout.n_values, self.values.dtype)
+        for offset, there, varies in zip(self.offsets.tolist(), layout.offsets.tolist(), swept.tolist(), strict=True):
+            values[there : there + (runs.size if varies else 1)] = self.values[offset + runs if varies else offset]
         return Inputs(
             n_runs=runs.size,
-            values=np.concatenate(parts),
-            offsets=np.array([0, *accumulate(part.size for part in parts[:-1])], dtype=np.int64),
-            strides=self.strides,
-            coordinates={name: swept[runs] for name, swept in self.coordinates.items()},
+            values=values,
+            n_rows=self.n_rows,
+            offsets=layout.offsets,
+            strides=layout.strides,
+            coordinates={name: given[runs] for name, given in self.coordinates.items()},
         )
+
+    def completed(self) -> "Inputs":
+        """Return the same inputs, all written and checked."""
+        self.write(0, self.n_runs)
+        self.check(0, self.n_runs)
+        return replace(self, pending=())
+
+    def write(self, start: int, stop: int) -> None:
+        """Write what is pending of some runs."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            for row in self.pending:
+                row.values[start:stop] = row.given[start:stop]
+
+    def check(self, start: int, stop: int) -> None:
+        """Raise if what was pending of some runs holds a NaN or an infinity; all runs before them must be written."""
+        for row in self.pending:
+            if not bool(np.isfinite(row.values[start:stop]).all()):
+                check_finite(row.values[:stop], row.given[:stop], row.label)
+
+
+class _Layout(NamedTuple):
+    """Where the values of a sweep stand."""
+
+    offsets: npt.NDArray[np.int64]
+    strides: npt.NDArray[np.int64]
+    n_values: int
+
+
+@lru_cache(maxsize=64)
+def _layout(swept: tuple[bool, ...], n_runs: int) -> _Layout:
+    """Lay out rows of values for each run, then values that runs share; the same arrays for all sweeps of a kind."""
+    n_rows = sum(swept)
+    row, shared = count(), count(n_rows * n_runs)
+    offsets = np.array([next(row) * n_runs if varies else next(shared) for varies in swept], dtype=np.int64)
+    strides = np.array(swept, dtype=np.int64)
+    offsets.flags.writeable = strides.flags.writeable = False
+    return _Layout(offsets, strides, n_rows * n_runs + len(swept) - n_rows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,9 +123,9 @@ def make_inputs(
     parameters: InputsLike | None,
     sweep: Sweep,
     precision: FloatPrecision,
-    empty: HostArrayFn = np.empty,
+    target: Target | None = None,
 ) -> Inputs:
-    """Lay out the inputs of all runs.
+    """Lay out the inputs of all runs; large ones are pending if the `target` copies inputs while it integrates.
 
     ``"paired"`` follows NumPy's broadcasting: arrays of one length, or of length 1, or single numbers. ``"product"``
     crosses all arrays, in declared order whatever the order of the mapping, the last one varying fastest; a table or a
@@ -92,20 +146,49 @@ def make_inputs(
             _refuse_default(interface, position, defaults.values)
     lengths = _axis_lengths(given)
     n_runs = math.prod(lengths.values())
-    swept = [position in given and given[position].array.size > 1 for position in range(len(interface.inputs))]
-    stops = [0, *accumulate(n_runs if varies else 1 for varies in swept)]
-    check_fits((stops[-1],), precision, "the values of the sweep")
-    values: FloatArray = empty((stops[-1],), precision)
-    offsets = np.array(stops[:-1], dtype=np.int64)
-    values[offsets] = defaults.values
+    swept = tuple(position in given and given[position].array.size > 1 for position in range(len(interface.inputs)))
+    values = _empty(sum(n_runs if varies else 1 for varies in swept), precision, target)
+    layout = _layout(swept, n_runs)
+    values[layout.offsets] = defaults.values
+    is_late, pending = target is not None and target.fetches and values.size > LATE, list[Pending]()
     coordinates: dict[str, FloatArray] = {}
-    for position, column in given.items():
-        part = values[stops[position] : stops[position + 1]]
-        _fill(part, column, lengths if swept[position] else {})
+    for (position, column), start in zip(given.items(), layout.offsets[[*given]].tolist(), strict=True):
+        part = values[start : start + (n_runs if swept[position] else 1)]
+        if is_late and column.array.size == n_runs:
+            pending.append(Pending(column.label, part, column.array.reshape(-1)))
+        else:
+            _fill(part, column, lengths if swept[position] else {})
         if column.array.ndim == 1:
-            coordinates[_coordinate_name(interface, position)] = np.broadcast_to(part, n_runs)
-    strides = np.array(swept, dtype=np.int64)
-    return Inputs(n_runs=n_runs, values=values, offsets=offsets, strides=strides, coordinates=coordinates)
+            coordinates[_coordinate_name(interface, position)] = _unwritable(part, n_runs)
+    return Inputs(
+        n_runs=n_runs,
+        values=values,
+        n_rows=sum(swept),
+        offsets=layout.offsets,
+        strides=layout.strides,
+        coordinates=coordinates,
+        pending=tuple(pending),
+    )
+
+
+def _empty(n_values: int, precision: FloatPrecision, target: Target | None) -> FloatArray:
+    """Return where values are to stand."""
+    what = "the values of the sweep"
+    if target is None:
+        check_fits((n_values,), precision, what)
+        return np.empty(n_values, precision)
+    check_fits((n_values,), precision, what, lends=target.lends)
+    values: FloatArray = target.host_array((n_values,), precision)
+    return values
+
+
+def _unwritable(part: FloatArray, n_runs: int) -> FloatArray:
+    """Return a view of a value of every run, or of one for all of them."""
+    if part.size != n_runs:
+        return np.broadcast_to(part, n_runs)
+    view = part[:]
+    view.flags.writeable = False
+    return view
 
 
 def _columns(interface: SystemInterface, argument: str, given: InputsLike | None, sweep: Sweep) -> dict[int, _Column]:

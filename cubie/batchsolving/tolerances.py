@@ -35,6 +35,8 @@ class Tolerances:
     """Shape (n_states,), in the precision of the solve and the units of each state."""
     both: FloatArray
     """Shape (2 * n_states,): rtol, then atol."""
+    first: tuple[float, float]
+    """rtol and atol of the first state."""
     scalar: bool
     """Whether one rtol and one atol hold for all states."""
 
@@ -71,6 +73,7 @@ def make_tolerances(
         rtol=rounded_rtol,
         atol=rounded_atol,
         both=np.concatenate([rounded_rtol, rounded_atol]),
+        first=(float(rounded_rtol[0]), float(rounded_atol[0])),
         scalar=not any(isinstance(given, Mapping) or np.asarray(given).ndim for given in (rtol, atol)),
     )
 

@@ -2,9 +2,9 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,9 @@ HEADROOM: Final = 0.9
 
 SMALL_BYTES: Final = 2**26
 """Less than this always fits: asking the system would take longer than a small solve."""
+
+
+LendsFn: TypeAlias = Callable[[int], bool]
 
 
 class OutputTooLargeError(ValueError):
@@ -39,15 +42,33 @@ def available_host_bytes(root: Path = ROOT) -> int | None:
         return None
 
 
-def check_fits(shape: tuple[int, ...], precision: Precision, what: str, *, remedy: str = "Use fewer runs.") -> None:
-    """Refuse an array of `shape` elements that would not fit in the host's free memory.
+def lends_nothing(n_bytes: int) -> bool:
+    """Tell that all arrays take free memory."""
+    return False
+
+
+def check_fits(
+    shape: tuple[int, ...],
+    precision: Precision,
+    what: str,
+    *,
+    remedy: str = "Use fewer runs.",
+    lends: LendsFn = lends_nothing,
+) -> None:
+    """Refuse an array of `shape` elements that would not fit in the host's free memory, if it takes any of it.
+
+    Parameters
+    ----------
+    lends : tells whether there is other memory for so many bytes.
 
     Raises
     ------
     OutputTooLargeError: if it would take more than nine tenths of it.
     """
     n_bytes = math.prod(shape) * np.dtype(precision).itemsize
-    available = available_host_bytes() if n_bytes > SMALL_BYTES else None
+    if n_bytes <= SMALL_BYTES or lends(n_bytes):
+        return
+    available = available_host_bytes()
     if available is None or n_bytes <= HEADROOM * available:
         return
     size = " x ".join(f"{length:,}" for length in shape)
@@ -57,7 +78,7 @@ def check_fits(shape: tuple[int, ...], precision: Precision, what: str, *, remed
     )
 
 
-def check_output_fits(shape: tuple[int, int, int], precision: Precision) -> None:
+def check_output_fits(shape: tuple[int, int, int], precision: Precision, lends: LendsFn = lends_nothing) -> None:
     """Refuse an output of shape (n_times, n_variables, n_runs) that would not fit in the host's free memory."""
     check_fits(
         shape,
@@ -65,6 +86,7 @@ def check_output_fits(shape: tuple[int, int, int], precision: Precision) -> None
         "the output",
         remedy="Save fewer times (t_eval, save_every) or variables (save), use precision='float32', "
         "or solve the sweep in parts.",
+        lends=lends,
     )
 
 

@@ -26,6 +26,7 @@ from cubie._types import (
     Scalar,
     SharedBank,
 )
+from cubie.targets.flow import STILL, Flow
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -186,6 +187,7 @@ class Kernel(Protocol):
         outputs: Sequence[NDArray[Any]],
         chunks: Sequence[tuple[int, int]],
         progress: Callable[[int], None] | None,
+        flow: Flow = STILL,
     ) -> LaunchStatistics: ...
 
 
@@ -208,6 +210,8 @@ class Target(ABC):
     """A run that has ended makes way for the next one, so that those beside it don't wait for each other."""
     sums_early: ClassVar[bool] = False
     """In large systems few vectors at a time matter more than few loads and stores of them."""
+    fetches: ClassVar[bool] = False
+    """Inputs and results travel, piece by piece, while others are integrated."""
     select: SelectFn
     any_run: AnyRunFn
     seldom: SeldomFn
@@ -270,6 +274,10 @@ class Target(ABC):
     def host_array(self, shape: tuple[int, ...], precision: Precision, /) -> NDArray[Any]:
         """Return an uninitialised array for inputs, in memory from which they are copied to the device fastest."""
         return np.empty(shape, precision)
+
+    def lends(self, n_bytes: int) -> bool:
+        """Whether `host_array` has memory for so many bytes, lent before, and takes none of the system's."""
+        return False
 
     def rough_precision(self, precision: FloatPrecision) -> FloatPrecision:
         """Return the precision of controllers where that of states is `precision`."""

@@ -45,7 +45,7 @@ from cubie.targets.base import (
     UnaryFn,
     poison_value,
 )
-from cubie.targets.cuda_launch import CudaKernel, host_array, padded
+from cubie.targets.cuda_launch import CudaKernel, host_array, is_lent, padded, without_warnings
 from cubie.targets.llvm import (
     EXTREMA,
     INSTRUCTIONS,
@@ -177,6 +177,7 @@ class CudaTarget(Target):
     kind = "cuda"
     refills = False
     sums_early = True
+    fetches = not SIMULATED
 
     def __init__(
         self,
@@ -221,6 +222,10 @@ class CudaTarget(Target):
     @override
     def host_array(self, shape: tuple[int, ...], precision: Precision, /) -> NDArray[Any]:
         return host_array(shape, precision, self.device_id, simulated=SIMULATED)
+
+    @override
+    def lends(self, n_bytes: int) -> bool:
+        return not SIMULATED and is_lent(n_bytes)
 
     @override
     def rough_precision(self, precision: FloatPrecision) -> FloatPrecision:
@@ -385,14 +390,4 @@ class CudaTarget(Target):
                     persistent[i] = persistent_poison
             integrate(run, run + 1, arguments, shared, persistent)
 
-        return _without_warnings(_device(solve_thread)) if SIMULATED else _device(solve_thread)
-
-
-def _without_warnings(solve_thread: DeviceFunction[P, None]) -> Callable[P, None]:
-    """Let infinities and NaNs arise in the simulator as they do on a GPU: without a word, and not as errors."""
-
-    def solve_quietly(*args: P.args, **kwargs: P.kwargs) -> None:
-        with np.errstate(all="ignore"):
-            solve_thread(*args, **kwargs)
-
-    return solve_quietly
+        return without_warnings(_device(solve_thread)) if SIMULATED else _device(solve_thread)

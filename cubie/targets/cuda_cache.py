@@ -16,7 +16,7 @@ from numba.cuda.typing import signature
 from cubie.targets import cache
 from cubie.targets.base import KernelLayout
 from cubie.targets.cuda_compiler import cut_down
-from cubie.targets.cuda_device import signature as argument_types
+from cubie.targets.cuda_driver import signature as argument_types
 
 BUILDERS: Final = (
     "numba",

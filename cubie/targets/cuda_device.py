@@ -1,100 +1,34 @@
-"""Launches on a real GPU: small inputs go in one copy, and results of one piece of a batch travel while the next piece
-is integrated.
+"""Launches on a real GPU: small inputs go in one copy, and inputs and results of large batches travel piece by piece,
+while other pieces are integrated.
 """
 
-import ctypes
 import math
-from collections.abc import Callable, Iterable, Sequence
-from importlib import import_module
-from typing import Any, Final, final
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple, final
 
 import numpy as np
-from numba import cuda, types
+from numba import cuda
 from numpy.typing import NDArray
 
 from cubie._types import Precision
-from cubie.targets.base import Argument, KernelLayout
+from cubie.targets.base import KernelLayout
+from cubie.targets.cuda_driver import ArgumentBlock, Driver, array_words
+from cubie.targets.cuda_memory import SMALL_BYTES, Arena, Constants, Piece, Slot, address_of, places_of, words_of
 from cubie.targets.device_array import DeviceArray
-from cubie.targets.pinned import PinnedPool
+from cubie.targets.flow import Flow, pieces_of
 
-SMALL_BYTES: Final = 1 << 16
-"""Results that are smaller come in one copy, and are as quick to copy on to ordinary memory."""
-PINNED_BYTES: Final = 1 << 32
-"""Pinned memory is taken from the whole machine: no single result takes more, and free blocks don't add up to more."""
-ALIGNMENT: Final = 256
-LEAST_PIECE: Final = 1 << 18
-PIECES: Final = 2
-"""A chunk of so many runs for each is cut into pieces, whose results travel while the next one is integrated."""
-ELEMENTS: Final[dict[Any, tuple[Any, Any]]] = {
-    np.float32: (types.float32, ctypes.c_float),
-    np.float64: (types.float64, ctypes.c_double),
-    np.int32: (types.int32, ctypes.c_int32),
-    np.int64: (types.int64, ctypes.c_int64),
-}
-pinned: Final = PinnedPool(lambda n_bytes: cuda.pinned_array(n_bytes, np.uint8), PINNED_BYTES)
-
-
-class DeviceError(RuntimeError):
-    """The driver of the GPU refused something."""
-
-
-class Arena:
-    """One block of device memory for several arrays, which grows when it must."""
-
-    def __init__(self) -> None:
-        self._block: Any = None
-        self._address = 0
-
-    def address(self, n_bytes: int) -> int:
-        """Return where at least so many bytes start; what was there is lost when the block grows."""
-        if self._block is None or self._block.size < n_bytes:
-            self._block = None  # first give back what there was
-            self._block = cuda.device_array(n_bytes, np.dtype(np.uint8))
-            self._address = int(self._block.device_ctypes_pointer.value)
-        return self._address
-
-    @property
-    def n_bytes(self) -> int:
-        """How much it holds."""
-        return 0 if self._block is None else int(self._block.size)
-
-
-@final
-class Lane:
-    """A stream, memory for its piece's results, and events around its kernel and after its copies."""
-
-    def __init__(self) -> None:
-        self.stream: Final = cuda.stream()
-        self.core_stream: Final[Any] = import_module("cuda.core").Stream.from_handle(int(self.stream))
-        self.results: Final = Arena()
-        self.small: Final[NDArray[np.uint8]] = cuda.pinned_array(SMALL_BYTES, np.uint8)
-        self.first, self.last, self.done = cuda.event(), cuda.event(), cuda.event()
-
-
-def aligned(n_bytes: int) -> int:
-    """Return the next multiple of the distance at which arrays start."""
-    return -(-n_bytes // ALIGNMENT) * ALIGNMENT
-
-
-def signature(arguments: Iterable[Argument]) -> tuple[Any, ...]:
-    """Return the types of a kernel's arguments, of the bounds of its runs too."""
-    elements = ((ELEMENTS[argument.precision][0], argument.is_array) for argument in arguments)
-    return (types.int64,) * 4 + tuple(types.Array(kind, 1, "C") if is_array else kind for kind, is_array in elements)
-
-
-def pieces_of(chunks: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Cut large chunks of runs into pieces of whole blocks."""
-    pieces = []
-    for start, stop in chunks:
-        n_pieces = max(1, min(PIECES, (stop - start) // LEAST_PIECE))
-        size = aligned(-(-(stop - start) // n_pieces))
-        pieces += [(first, min(first + size, stop)) for first in range(start, stop, size)]
-    return pieces
+STREAMS: Final = 4
+AHEAD: Final = 3
+"""So many pieces are under way before results that are there are looked at."""
+PATIENCE: Final = 2e-3
+"""Seconds: if a GPU takes longer, the host has time to look at all inputs."""
 
 
 @final
 class DeviceLauncher:
-    """A compiled kernel and the memory that its launches share.
+    """A compiled kernel and the memory that its launches share. It must be made while its GPU is current.
 
     Parameters
     ----------
@@ -103,18 +37,23 @@ class DeviceLauncher:
 
     def __init__(self, kernel: Any, layout: KernelLayout) -> None:
         self._kernel: Final = kernel
-        self._layout: Final = layout
-        self._driver: Final[Any] = import_module("cuda.bindings.driver")
-        self._core: Final[Any] = import_module("cuda.core")
-        self._inputs: Final = Arena()
-        self._lanes: Final = (Lane(), Lane())
+        self.driver: Final = Driver()
+        self._function: Final = self.driver.function(kernel)
+        self._arguments: Final = ArgumentBlock(layout.arguments)
+        self._constants: Final = Constants(self.driver)
+        self._values: Final = Arena()
+        self._results: Final = Arena()
         self._small: Final[NDArray[np.uint8]] = cuda.pinned_array(SMALL_BYTES, np.uint8)
-        self._sent: list[Any] = []
+        self._streams: Final = [cuda.stream() for _ in range(STREAMS)]
+        self._slots: Final[list[Slot]] = []
+        self._origin: Final[Any] = cuda.event()
+        self._held: tuple[Any, ...] = ()
+        self._last_cut: tuple[Any, list[Piece]] = ((), [])
 
     @property
     def kept_bytes(self) -> int:
         """Device memory that is kept between launches."""
-        return self._inputs.n_bytes + sum(lane.results.n_bytes for lane in self._lanes)
+        return self._values.n_bytes + self._results.n_bytes + self._constants.n_bytes
 
     @property
     def thread_resources(self) -> tuple[int, int]:
@@ -129,24 +68,28 @@ class DeviceLauncher:
         block: int,
         shared_bytes: int,
         progress: Callable[[int], None] | None,
+        flow: Flow,
     ) -> float:
         """Integrate all runs; return the seconds that kernels took."""
-        if self._sent:  # an interrupted launch may still read them
-            for lane in self._lanes:
-                lane.stream.synchronize()
-        sent, seconds, pieces = self._send(inputs), 0.0, pieces_of(chunks)
-        if len(pieces) > 1:
-            self._lanes[0].done.record(self._lanes[0].stream)
-            self._lanes[0].done.wait(self._lanes[1].stream)
-        for number, piece in enumerate(pieces):
-            lane = self._lanes[number % 2]
-            if number > 1:
-                seconds += self._finish(lane, outputs, pieces[number - 2], progress)
-            self._start(lane, sent, outputs, piece, block, shared_bytes)
-        for number in range(max(0, len(pieces) - 2), len(pieces)):
-            seconds += self._finish(self._lanes[number % 2], outputs, pieces[number], progress)
-        self._sent = []
-        return seconds
+        self._hold(inputs, outputs)
+        pieces, busy = self._cut(outputs, chunks), BusyTime()
+        address = self._results.address(max(piece.end for piece in pieces))
+        sent = self._send(inputs, outputs[0].shape[-1], flow, min(len(pieces), STREAMS))
+        under_way: deque[tuple[Slot, Piece]] = deque()
+        free = self._slots.copy()
+        for piece in pieces:
+            while under_way and self._must_finish(under_way, piece):
+                slot, there = under_way.popleft()
+                busy.add(*self._finish(slot, there, outputs, address, progress, flow))
+                free.append(slot)
+            slot = free.pop(0) if free else self._new_slot()
+            flow.reach(piece.stop)
+            self._start(slot, piece, sent, outputs, address, block, shared_bytes, flow)
+            under_way.append((slot, piece))
+        while under_way:
+            busy.add(*self._finish(*under_way.popleft(), outputs, address, progress, flow))
+        self._held = ()
+        return busy.seconds
 
     def launch_in_place(
         self,
@@ -155,159 +98,204 @@ class DeviceLauncher:
         block: int,
         shared_bytes: int,
         device_id: int,
+        flow: Flow,
     ) -> tuple[list[DeviceArray], float]:
         """Integrate all runs into arrays that stay where they are; return these, and the kernel's seconds."""
-        if self._sent:  # an interrupted launch may still read them
-            self._lanes[0].stream.synchronize()
-        sent, lane, n_runs = self._send(inputs), self._lanes[0], shapes[0][0][-1]
-        empty = [np.broadcast_to(np.zeros(1, precision), shape) for shape, precision in shapes]
-        sizes = self._sizes(empty, n_runs)
-        places, total = self._places(empty, sizes)
+        self._hold(inputs, ())
+        n_runs = shapes[0][0][-1]
+        flow.reach(n_runs)
+        outputs = [np.broadcast_to(np.zeros(1, precision), shape) for shape, precision in shapes]
+        places, total = places_of([output.nbytes for output in outputs])
         memory = Arena()
         address = memory.address(total)
-        self._integrate(lane, sent, (0, n_runs), block, shared_bytes, self._taken(empty, sizes, places, address))
-        lane.last.synchronize()
-        self._sent = []
+        slot = self._slots[0] if self._slots else self._new_slot()
+        sent = self._send(inputs, n_runs, flow, 1)
+        self._integrate(slot, (0, n_runs), sent, words_of(outputs, n_runs, places, address), block, shared_bytes, flow)
+        while not flow.check():
+            pass
+        self.driver.wait(slot.last)
+        self._held = ()
         arrays = [
             DeviceArray(memory, address + place, shape, precision, device_id)
             for place, (shape, precision) in zip(places, shapes, strict=True)
         ]
-        return arrays, float(lane.first.elapsed_time(lane.last)) * 1e-3
+        return arrays, self.driver.seconds(slot.first, slot.last)
 
-    def _send(self, inputs: Sequence[NDArray[Any] | int | float]) -> list[Any]:
-        """Copy arrays to the GPU, small ones together; return the kernel's arguments."""
-        arrays = [
-            np.ascontiguousarray(value, argument.precision) if argument.is_array else None
-            for argument, value in zip(self._layout.arguments, inputs, strict=False)
-        ]
-        small = [array for array in arrays if array is not None and array.nbytes <= SMALL_BYTES // 8]
-        large = [array for array in arrays if array is not None and array.nbytes > SMALL_BYTES // 8]
-        together = sum(aligned(array.nbytes) for array in small)
-        if together > SMALL_BYTES:
-            small, large, together = [], [*small, *large], 0
-        address = self._inputs.address(max(1, together + sum(aligned(array.nbytes) for array in large)))
-        stream, place, places = self._lanes[0].stream, 0, {}
-        for array in small:
-            self._small[place : place + array.nbytes] = array.reshape(-1).view(np.uint8)
-            places[id(array)] = address + place
-            place += aligned(array.nbytes)
-        if small:
-            self._check(self._driver.cuMemcpyHtoDAsync(address, self._small.ctypes.data, together, int(stream)))
-        for array in large:
-            places[id(array)] = address + place
-            self._check(self._driver.cuMemcpyHtoDAsync(address + place, array.ctypes.data, array.nbytes, int(stream)))
-            place += aligned(array.nbytes)
-        self._sent = arrays  # until they have arrived
-        sent: list[Any] = []
-        for argument, given, value in zip(self._layout.arguments, arrays, inputs, strict=False):
-            if given is None:
-                sent.append(ELEMENTS[argument.precision][1](value))
-            else:
-                sent += self._array(places[id(given)], given.size, given.itemsize)
-        return sent
+    def _hold(self, inputs: Sequence[NDArray[Any] | int | float], outputs: Sequence[NDArray[Any]]) -> None:
+        """Keep memory that travels until a launch has ended; one that was interrupted is waited for."""
+        if self._held:
+            for stream in self._streams:
+                self.driver.finish(int(stream))
+        self._held = (inputs, outputs)
+
+    def _new_slot(self) -> Slot:
+        slot = Slot(self._streams[len(self._slots) % STREAMS])
+        self._slots.append(slot)
+        return slot
+
+    def _cut(self, outputs: Sequence[NDArray[Any]], chunks: Sequence[tuple[int, int]]) -> list[Piece]:
+        """Cut a batch into pieces; those of one chunk have memory of their own, and share it with other chunks'."""
+        shape = [output.shape for output in outputs], [*chunks]
+        if self._last_cut[0] != shape:
+            self._last_cut = shape, self._pieces(outputs, chunks)
+        return self._last_cut[1]
 
     @staticmethod
-    def _array(address: int, size: int, item_bytes: int) -> tuple[int, ...]:
-        """Return what a kernel takes for an array: two unused pointers, sizes, address, length and stride."""
-        return 0, 0, size, item_bytes, address, size, item_bytes
+    def _pieces(outputs: Sequence[NDArray[Any]], chunks: Sequence[tuple[int, int]]) -> list[Piece]:
+        bytes_per_run = [math.prod(output.shape[:-1]) * output.itemsize for output in outputs]
+        starts, begin, pieces = {start for start, _ in chunks}, 0, list[Piece]()
+        for start, stop in pieces_of(chunks):
+            begin = 0 if start in starts else begin
+            places, total = places_of([n_bytes * (stop - start) for n_bytes in bytes_per_run])
+            pieces.append(Piece(start, stop, begin, begin + total, places))
+            begin += total
+        return pieces
+
+    def _must_finish(self, under_way: "deque[tuple[Slot, Piece]]", piece: Piece) -> bool:
+        """Tell whether a piece needs memory that another still has, or there is time to look at the oldest one."""
+        if any(other.begin < piece.end and piece.begin < other.end for _, other in under_way):
+            return True
+        slot, oldest = under_way[0]
+        return len(under_way) > AHEAD and self.driver.has_been(slot.event_of(oldest))
+
+    def _send(self, inputs: Sequence[NDArray[Any] | int | float], n_runs: int, flow: Flow, n_streams: int) -> "Sent":
+        """Copy arrays to the GPU, of the first one what all runs share; arrays come before numbers."""
+        arrays = [value for value in inputs if isinstance(value, np.ndarray)]
+        stream, values = int(self._streams[0]), arrays[0]
+        constants = self._constants.words(arrays[1:], stream)
+        there, here = self._values.address(max(values.nbytes, 1)), address_of(values)
+        pitch = n_runs * values.itemsize
+        travels = values.nbytes > SMALL_BYTES
+        if travels:
+            rows = flow.n_rows * pitch
+            self.driver.send(there + rows, here + rows, values.nbytes - rows, stream)
+        else:
+            self._small[: values.nbytes] = values.view(np.uint8)
+            self.driver.send(there, address_of(self._small), values.nbytes, stream)
+        sent = int(self._origin.handle)
+        self.driver.record(sent, stream)
+        for other in self._streams[1:n_streams]:
+            self.driver.hold(int(other), sent)
+        words = [*array_words(there, values.size, values.itemsize), *constants, *inputs[len(arrays) :]]
+        return Sent(words, there, here, pitch, values.itemsize if travels else 0)
 
     def _start(
         self,
-        lane: Lane,
-        sent: list[Any],
+        slot: Slot,
+        piece: Piece,
+        sent: "Sent",
         outputs: Sequence[NDArray[Any]],
-        piece: tuple[int, int],
+        address: int,
         block: int,
         shared_bytes: int,
+        flow: Flow,
     ) -> None:
-        """Set off one piece's kernel, and the copies of its results."""
-        start, stop = piece
-        sizes = self._sizes(outputs, stop - start)
-        places, total = self._places(outputs, sizes)
-        address = lane.results.address(total)
-        self._integrate(lane, sent, piece, block, shared_bytes, self._taken(outputs, sizes, places, address))
-        if total <= SMALL_BYTES:
-            self._check(self._driver.cuMemcpyDtoHAsync(lane.small.ctypes.data, address, total, int(lane.stream)))
-        else:
-            for output, place in zip(outputs, places, strict=True):
-                self._fetch(lane, output, address + place, start, stop)
-        lane.done.record(lane.stream)
-
-    def _taken(
-        self, outputs: Sequence[NDArray[Any]], sizes: Sequence[int], places: Sequence[int], address: int
-    ) -> list[int]:
-        """Return what a kernel takes for the outputs of a piece, which lie in one block."""
-        return [
-            number
-            for output, size, place in zip(outputs, sizes, places, strict=True)
-            for number in self._array(address + place, size, output.itemsize)
-        ]
+        """Set off the copies of one piece's inputs, its kernel, and the copies of its results."""
+        memory = slot.small_address if piece.is_small else address + piece.begin
+        taken = words_of(outputs, piece.stop - piece.start, piece.places, memory)
+        self._integrate(slot, (piece.start, piece.stop), sent, taken, block, shared_bytes, flow)
+        if not piece.is_small:
+            for i, (output, place) in enumerate(zip(outputs, piece.places, strict=True)):
+                if i != flow.late:
+                    self._fetch(slot.stream, output, memory + place, piece.start, piece.stop)
+            self.driver.record(slot.done, slot.stream)
 
     def _integrate(
-        self, lane: Lane, sent: list[Any], piece: tuple[int, int], block: int, shared_bytes: int, taken: list[int]
+        self,
+        slot: Slot,
+        runs: tuple[int, int],
+        sent: "Sent",
+        taken: list[int],
+        block: int,
+        shared_bytes: int,
+        flow: Flow,
     ) -> None:
-        """Set off the kernel for a piece."""
-        start, stop = piece
-        arguments = [*(ctypes.c_int64(number) for number in (start, stop, start, stop - start)), *sent, *taken]
-        config = self._core.LaunchConfig(grid=-(-(stop - start) // block), block=block, shmem_size=shared_bytes)
-        kernel = self._kernel._codelibrary.get_cufunc().kernel
-        self.timed(lane, lambda: self._core.launch(lane.core_stream, config, kernel, *arguments))
+        """Set off the kernel for some runs, after the copies of their inputs."""
+        start, stop = runs
+        if sent.item_bytes and flow.n_rows:
+            first, n_bytes = start * sent.item_bytes, (stop - start) * sent.item_bytes
+            self.driver.send_columns(
+                sent.there + first, sent.here + first, sent.pitch, n_bytes, flow.n_rows, slot.stream
+            )
+        self._arguments.write((start, stop, start, stop - start, *sent.words, *taken))
+        n_blocks, arguments = -(-(stop - start) // block), self._arguments.address
+        self.timed(
+            slot,
+            lambda: self.driver.launch(self._function, n_blocks, block, shared_bytes, slot.stream, arguments),
+        )
 
-    def timed(self, lane: Lane, launch: Callable[[], None]) -> None:
+    def timed(self, slot: Slot, launch: Callable[[], None]) -> None:
         """Launch between two events."""
-        lane.first.record(lane.stream)
+        self.driver.record(slot.first, slot.stream)
         launch()
-        lane.last.record(lane.stream)
+        self.driver.record(slot.last, slot.stream)
 
-    def _fetch(self, lane: Lane, output: NDArray[Any], address: int, start: int, stop: int) -> None:
+    def _fetch(self, stream: int, output: NDArray[Any], there: int, start: int, stop: int) -> None:
         """Copy results to a part of every row of an output."""
-        n_runs, item, stream = output.shape[-1], output.itemsize, int(lane.stream)
-        there = output.ctypes.data + start * item
+        n_runs, item = output.shape[-1], output.itemsize
+        here = address_of(output) + start * item
         if stop - start == n_runs:
-            self._check(self._driver.cuMemcpyDtoHAsync(there, address, output.nbytes, stream))
-            return
-        copy = self._driver.CUDA_MEMCPY2D()
-        copy.srcMemoryType = self._driver.CUmemorytype.CU_MEMORYTYPE_DEVICE
-        copy.dstMemoryType = self._driver.CUmemorytype.CU_MEMORYTYPE_HOST
-        copy.srcDevice, copy.srcPitch = address, (stop - start) * item
-        copy.dstHost, copy.dstPitch = there, n_runs * item
-        copy.WidthInBytes, copy.Height = (stop - start) * item, output.size // n_runs
-        self._check(self._driver.cuMemcpy2DAsync(copy, stream))
+            self.driver.fetch(here, there, output.nbytes, stream)
+        else:
+            n_rows = output.size // n_runs
+            self.driver.fetch_columns(here, n_runs * item, there, (stop - start) * item, n_rows, stream)
 
     def _finish(
         self,
-        lane: Lane,
+        slot: Slot,
+        piece: Piece,
         outputs: Sequence[NDArray[Any]],
-        piece: tuple[int, int],
+        address: int,
         progress: Callable[[int], None] | None,
-    ) -> float:
-        """Wait for one piece's results; return the seconds that its kernel took."""
-        lane.done.synchronize()
-        start, stop = piece
-        sizes = self._sizes(outputs, stop - start)
-        places, total = self._places(outputs, sizes)
-        if total <= SMALL_BYTES:
-            for output, size, place in zip(outputs, sizes, places, strict=True):
-                part = lane.small[place : place + size * output.itemsize].view(output.dtype)
+        flow: Flow,
+    ) -> tuple[float, float]:
+        """Wait for one piece's results; return the seconds at which its kernel began and ended."""
+        start, stop = piece.start, piece.stop
+        self._wait(slot.event_of(piece), flow)
+        if piece.is_small:
+            for output, place in zip(outputs, piece.places, strict=True):
+                n = output.size // output.shape[-1] * (stop - start)
+                part = slot.small[place : place + n * output.itemsize].view(output.dtype)
                 output[..., start:stop] = part.reshape(*output.shape[:-1], stop - start)
+        if flow.landed(start, stop) and not piece.is_small:
+            there = address + piece.begin + piece.places[flow.late]
+            self._fetch(slot.stream, outputs[flow.late], there, start, stop)
+            self.driver.finish(slot.stream)
         if progress is not None:
             progress(stop - start)
-        return float(lane.first.elapsed_time(lane.last)) * 1e-3
+        origin = int(self._origin.handle)
+        return self.driver.seconds(origin, slot.first), self.driver.seconds(origin, slot.last)
 
-    @staticmethod
-    def _sizes(outputs: Sequence[NDArray[Any]], n_runs: int) -> list[int]:
-        return [math.prod(output.shape[:-1]) * n_runs for output in outputs]
+    def _wait(self, event: int, flow: Flow) -> None:
+        """Wait for an event; while a GPU works for long, look at what it was given."""
+        begin, is_all = time.perf_counter(), False
+        while not (is_all or self.driver.has_been(event)):
+            if time.perf_counter() - begin > PATIENCE:
+                is_all = flow.check()
+        self.driver.wait(event)
 
-    @staticmethod
-    def _places(outputs: Sequence[NDArray[Any]], sizes: Sequence[int]) -> tuple[list[int], int]:
-        """Return where each output of a piece starts in its memory, and where the last one ends."""
-        places, total = [], 0
-        for output, size in zip(outputs, sizes, strict=True):
-            places.append(total)
-            total += aligned(max(size, 1) * output.itemsize)
-        return places, total
 
-    def _check(self, answer: tuple[Any, ...]) -> None:
-        code = answer[0]
-        if int(code) != 0:
-            raise DeviceError(f"the GPU must take a copy, got {code.name}. A kernel before it may have failed.")
+@final
+class BusyTime:
+    """How long a device worked on kernels that began one after the other and may have run side by side."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._end = 0.0
+
+    def add(self, begin: float, end: float) -> None:
+        """Count what of a kernel lies after the end of all before it."""
+        self.seconds += max(0.0, end - max(begin, self._end))
+        self._end = max(self._end, end)
+
+
+class Sent(NamedTuple):
+    """Inputs on the GPU: the kernel's arguments; where rows of a number for each run belong there, and stand here, how
+    far apart they are, and their numbers' size, 0 if they are there.
+    """
+
+    words: list[Any]
+    there: int
+    here: int
+    pitch: int
+    item_bytes: int

@@ -4,16 +4,21 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, final
+from typing import Any, Final, ParamSpec, final
 
 import numpy as np
 from numba import cuda
 from numpy.typing import NDArray
 
-from cubie._types import Precision
+from cubie._types import DeviceFunction, Precision
 from cubie.targets.base import BlockTooLargeError, KernelLayout, LaunchStatistics
-from cubie.targets.cuda_device import PINNED_BYTES, SMALL_BYTES, DeviceLauncher, pinned, signature
+from cubie.targets.cuda_device import DeviceLauncher
+from cubie.targets.cuda_driver import signature
+from cubie.targets.cuda_memory import PINNED_BYTES, SMALL_BYTES, pinned
 from cubie.targets.device_array import DeviceArray
+from cubie.targets.flow import STILL, Flow
+
+P = ParamSpec("P")
 
 BLOCK: Final = 128
 LEAST_BLOCK: Final = 32
@@ -48,11 +53,24 @@ def block_size(layout: KernelLayout, most: int | None = None) -> tuple[int, int]
     return block, block * per_run
 
 
+def is_pinned(n_bytes: int) -> bool:
+    """Whether arrays of so many bytes lie in pinned memory: those that are neither small nor very large."""
+    return SMALL_BYTES < n_bytes <= PINNED_BYTES
+
+
+def is_lent(n_bytes: int) -> bool:
+    """Whether pinned memory for so many bytes was lent before, and is free."""
+    return is_pinned(n_bytes) and pinned.has(n_bytes)
+
+
 def host_array(shape: tuple[int, ...], precision: Precision, device_id: int, *, simulated: bool) -> NDArray[Any]:
     """Return an uninitialised array: in pinned memory, unless it is small or very large."""
     n_bytes = math.prod(shape) * np.dtype(precision).itemsize
-    if simulated or not SMALL_BYTES < n_bytes <= PINNED_BYTES:
+    if simulated or not is_pinned(n_bytes):
         return np.empty(shape, precision)
+    lent = pinned.lent(shape, precision)
+    if lent is not None:
+        return lent
     with cuda.gpus[device_id]:
         return pinned.empty(shape, precision)
 
@@ -92,20 +110,25 @@ class CudaKernel:
         outputs: Sequence[NDArray[Any]],
         chunks: Sequence[tuple[int, int]],
         progress: Callable[[int], None] | None,
+        flow: Flow = STILL,
     ) -> LaunchStatistics:
         """Integrate all runs, chunk after chunk; `progress` is told of the runs that are done."""
-        with self._lock, cuda.gpus[self._device_id]:
+        with self._lock:
             if self._simulated:
+                flow.reach(outputs[0].shape[-1])
                 seconds = self._simulate(inputs, outputs, chunks, progress)
+                flow.landed(0, outputs[0].shape[-1])
             else:
                 launcher = self._ready()
-                seconds = launcher.launch(inputs, outputs, chunks, self._block, self._shared_bytes, progress)
+                with launcher.driver:
+                    seconds = launcher.launch(inputs, outputs, chunks, self._block, self._shared_bytes, progress, flow)
         return LaunchStatistics(kernel=seconds, chunks=len(chunks))
 
     def launch_in_place(
         self,
         inputs: Sequence[NDArray[Any] | int | float],
         shapes: Sequence[tuple[tuple[int, ...], Precision]],
+        flow: Flow = STILL,
     ) -> tuple[list[DeviceArray], LaunchStatistics]:
         """Integrate all runs into arrays that stay on the GPU.
 
@@ -115,10 +138,12 @@ class CudaKernel:
         """
         if self._simulated:
             raise ValueError("results can't stay on a simulated GPU. Leave on_device out.")
-        with self._lock, cuda.gpus[self._device_id]:
-            arrays, seconds = self._ready().launch_in_place(
-                inputs, shapes, self._block, self._shared_bytes, self._device_id
-            )
+        with self._lock:
+            launcher = self._ready()
+            with launcher.driver:
+                arrays, seconds = launcher.launch_in_place(
+                    inputs, shapes, self._block, self._shared_bytes, self._device_id, flow
+                )
         return arrays, LaunchStatistics(kernel=seconds, chunks=1)
 
     def _ready(self) -> DeviceLauncher:
@@ -127,10 +152,11 @@ class CudaKernel:
             from cubie.targets.cuda_compiler import cut_down
 
             begin = time.perf_counter()
-            with cut_down():
-                kernel = self._compiled.compile(signature(self._layout.arguments))
-            self._check_registers(kernel.max_threads_per_block)
-            self._launcher = DeviceLauncher(kernel, self._layout)
+            with cuda.gpus[self._device_id]:
+                with cut_down():
+                    kernel = self._compiled.compile(signature(self._layout.arguments))
+                self._check_registers(kernel.max_threads_per_block)
+                self._launcher = DeviceLauncher(kernel, self._layout)
             self.compile_seconds = time.perf_counter() - begin
         return self._launcher
 
@@ -149,7 +175,18 @@ class CudaKernel:
         progress: Callable[[int], None] | None,
     ) -> float:
         """Integrate all runs in numba's simulator."""
-        begin, arguments = time.perf_counter(), self._simulated_arrays(inputs)
+        begin = time.perf_counter()
+        with cuda.gpus[self._device_id]:
+            self._simulate_chunks(self._simulated_arrays(inputs), outputs, chunks, progress)
+        return time.perf_counter() - begin
+
+    def _simulate_chunks(
+        self,
+        arguments: Sequence[Any],
+        outputs: Sequence[NDArray[Any]],
+        chunks: Sequence[tuple[int, int]],
+        progress: Callable[[int], None] | None,
+    ) -> None:
         for start, stop in chunks:
             buffers = [cuda.device_array(output[..., start:stop].size, output.dtype) for output in outputs]
             bounds = [np.int64(number) for number in (start, stop, start, stop - start)]
@@ -159,7 +196,6 @@ class CudaKernel:
                 output[..., start:stop] = buffer.copy_to_host().reshape(output[..., start:stop].shape)
             if progress is not None:
                 progress(stop - start)
-        return time.perf_counter() - begin
 
     def _simulated_arrays(self, inputs: Sequence[NDArray[Any] | int | float]) -> list[Any]:
         """Return arrays for the simulator, and numbers of the very types that the kernel was declared with."""
@@ -169,3 +205,13 @@ class CudaKernel:
             else argument.precision(value)
             for argument, value in zip(self._layout.arguments, inputs, strict=False)
         ]
+
+
+def without_warnings(solve_thread: DeviceFunction[P, None]) -> Callable[P, None]:
+    """Let infinities and NaNs arise in the simulator as they do on a GPU: without a word, and not as errors."""
+
+    def solve_quietly(*args: P.args, **kwargs: P.kwargs) -> None:
+        with np.errstate(all="ignore"):
+            solve_thread(*args, **kwargs)
+
+    return solve_quietly

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from cubie._types import Precision
 from cubie.targets.base import LaunchStatistics
+from cubie.targets.flow import STILL, Flow
 
 CUDA_DEVICE: Final = 2
 """DLPack's number for memory of a CUDA GPU."""
@@ -168,6 +169,7 @@ class InPlace(Protocol):
         self,
         inputs: Sequence[NDArray[Any] | int | float],
         shapes: Sequence[tuple[tuple[int, ...], Precision]],
+        flow: Flow = STILL,
     ) -> tuple[list[DeviceArray], LaunchStatistics]: ...
 
 

@@ -1,5 +1,6 @@
 """Host memory that a GPU copies to at full speed, lent to result arrays and taken back when the last is gone."""
 
+import math
 import threading
 import weakref
 from collections.abc import Callable
@@ -37,19 +38,40 @@ class PinnedPool:
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         """Return an uninitialised array in pinned memory; it belongs to its holder until it is garbage."""
-        n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        block = self._take(max(GRAIN, -(-n_bytes // GRAIN) * GRAIN))
+        array = self.lent(shape, dtype)
+        if array is not None:
+            return array
+        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        return self._lend(self._allocate(self._block_bytes(n_bytes)), n_bytes, shape, dtype)
+
+    def lent(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any] | None:
+        """Return such an array in memory that was lent before and is free, if there is some."""
+        n_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+        wanted = self._block_bytes(n_bytes)
+        with self._lock:
+            for i, block in enumerate(self._free):
+                if block.size == wanted:
+                    del self._free[i]
+                    break
+            else:
+                return None
+        return self._lend(block, n_bytes, shape, dtype)
+
+    def _lend(self, block: NDArray[np.uint8], n_bytes: int, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         lease = _Lease(block)
         weakref.finalize(lease, self._put_back, block)
         array: NDArray[Any] = np.asarray(lease)[:n_bytes].view(dtype).reshape(shape)
         return array
 
-    def _take(self, n_bytes: int) -> NDArray[np.uint8]:
+    def has(self, n_bytes: int) -> bool:
+        """Whether an array of so many bytes takes memory that is free here, and none of the system's."""
+        wanted = self._block_bytes(n_bytes)
         with self._lock:
-            for i, block in enumerate(self._free):
-                if block.size == n_bytes:
-                    return self._free.pop(i)
-        return self._allocate(n_bytes)
+            return any(block.size == wanted for block in self._free)
+
+    @staticmethod
+    def _block_bytes(n_bytes: int) -> int:
+        return max(GRAIN, -(-n_bytes // GRAIN) * GRAIN)
 
     def _put_back(self, block: NDArray[np.uint8]) -> None:
         with self._lock:

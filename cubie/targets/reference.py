@@ -33,6 +33,7 @@ from cubie.targets.base import (
     ToRealFn,
     poison_value,
 )
+from cubie.targets.flow import STILL, Flow
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -205,9 +206,11 @@ class ReferenceKernel:
         outputs: Sequence[NDArray[Any]],
         chunks: Sequence[tuple[int, int]],
         progress: Callable[[int], None] | None,
+        flow: Flow = STILL,
     ) -> LaunchStatistics:
         """Integrate all runs, `width` at a time; one that has ended makes way for the next."""
         begin, n_runs, layout = time.perf_counter(), chunks[-1][1], self._layout
+        flow.reach(n_runs)
         numbers = [
             value if argument.is_array else argument.precision(value)
             for argument, value in zip(
@@ -219,6 +222,7 @@ class ReferenceKernel:
             shared = self._bank(layout.n_shared, layout.shared_precision)
             persistent = self._bank(layout.n_persistent, layout.persistent_precision)
             self._solve_runs(0, n_runs, group, shared, persistent)
+        flow.landed(0, n_runs)
         if progress is not None:
             progress(n_runs)
         return LaunchStatistics(kernel=time.perf_counter() - begin, chunks=1)

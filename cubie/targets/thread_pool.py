@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cubie._types import Precision
 from cubie.targets.base import Argument, KernelLayout, LaunchStatistics
+from cubie.targets.flow import STILL, Flow
 
 C_TYPES: Final[dict[Any, Any]] = {
     np.float32: ctypes.c_float,
@@ -79,6 +80,14 @@ class Team:
 
 _teams: Final[dict[int, Team]] = {}
 """By process: threads don't survive a fork, so that a child has a team of its own."""
+
+
+def hire(work: Callable[[], None], threads: int) -> None:
+    """Let so many threads call `work`, and don't wait for them; it must not raise."""
+    team = _teams.setdefault(os.getpid(), Team())
+    answers: SimpleQueue[BaseException | None] = SimpleQueue()
+    for _ in range(threads):
+        team.call(work, answers, threads)
 
 
 def run_on_threads(work: Callable[[], None], threads: int, stop: Callable[[], None]) -> None:
@@ -164,6 +173,7 @@ class CpuKernel:
         outputs: Sequence[NDArray[Any]],
         chunks: Sequence[tuple[int, int]],
         progress: Callable[[int], None] | None,
+        flow: Flow = STILL,
     ) -> LaunchStatistics:
         """Integrate all runs; `progress` is told of every finished piece's number of runs.
 
@@ -172,6 +182,7 @@ class CpuKernel:
         """
         begin = time.perf_counter()
         n_runs = chunks[-1][1]
+        flow.reach(n_runs)
         threads = min(n_threads(), -(-n_runs // self._width))
         pieces = Chunks(n_runs, self._width, threads)
         arguments = (*inputs, *outputs)
@@ -190,4 +201,5 @@ class CpuKernel:
                     progress(stop - start)
 
         run_on_threads(work, threads, pieces.stop)
+        flow.landed(0, n_runs)
         return LaunchStatistics(kernel=time.perf_counter() - begin, chunks=pieces.n_taken)

@@ -137,16 +137,17 @@ def test_more_saves_than_memory_are_refused_before_they_are_listed(step: float) 
 
 def test_times_are_packed_as_pairs_that_keep_float64_times_in_float32() -> None:
     made = schedule((0.1, 1000.3), [0.1, 999.7], precision=np.float32)
-    packed = made.pairs
-    assert packed.dtype == np.float32
-    assert packed.shape == (8,)
+    assert made.saves.dtype == np.float32
+    assert made.saves.shape == (4,)
+    packed = np.array([*made.ends, *made.saves])
     pairs = packed.reshape(-1, 2).astype(np.float64)
     assert np.array_equal(pairs[:, 0], np.array([0.1, 1000.3, 0.1, 999.7], dtype=np.float32))
     np.testing.assert_allclose(pairs.sum(axis=1), [0.1, 1000.3, 0.1, 999.7], rtol=2.0**-48, atol=0)
 
 
 def test_in_float64_the_second_of_a_pair_is_zero() -> None:
-    assert schedule((0.1, 0.7), [0.3]).pairs.tolist() == [0.1, 0.0, 0.7, 0.0, 0.3, 0.0]
+    made = schedule((0.1, 0.7), [0.3])
+    assert [*made.ends, *made.saves.tolist()] == [0.1, 0.0, 0.7, 0.0, 0.3, 0.0]
 
 
 def test_times_that_float32_cannot_tell_apart_are_refused() -> None:

@@ -54,3 +54,19 @@ def test_free_memory_beyond_the_bound_is_given_back() -> None:
     kept = [pool.empty((4,), np.float64) for _ in range(2)]
     assert len(kept) == 2
     assert len(allocator.sizes) == 4
+
+
+def test_memory_that_is_free_is_known_and_lent_without_the_system() -> None:
+    allocator = Allocator()
+    pool = PinnedPool(allocator, 4 * GRAIN)
+    assert pool.lent((10,), np.float64) is None
+    array = pool.empty((10,), np.float64)
+    assert not pool.has(80)
+    del array
+    gc.collect()
+    assert pool.has(80)
+    assert not pool.has(GRAIN + 1)
+    lent = pool.lent((2, 5), np.float64)
+    assert lent is not None
+    assert lent.shape == (2, 5)
+    assert allocator.sizes == [GRAIN]

@@ -237,16 +237,19 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         rate_of, save, next_save = self.rate.device_function, saves.save, saves.next_save
         reset, finite, between = self.controller.device_function.reset, norms.finite, clock.between
         first_step = make_first_step(target, settings, rate_of, slope, norms.scale)
-        splat, select, load_at = target.splat, target.select, target.load_at
+        splat, select, load_at, fma = target.splat, target.select, target.load_at, target.fma
         any_run, minimum = target.any_run, target.minimum
 
         @target.device
         def enter(fresh: Mask, run: Count, state: State, w: Workspace, arguments: LoopArguments) -> State:
+            doubt = splat(zero)  # not a number if an input is none: the host may leave it to us to look
             for i in range(n):
                 loaded = load_at(arguments.values, arguments.offsets[i] + arguments.strides[i] * run)
+                doubt = fma(loaded, zero, doubt)
                 w.y[i] = select(fresh, loaded, w.y[i])
             for i in range(n_parameters):
                 loaded = load_at(arguments.values, arguments.offsets[n + i] + arguments.strides[n + i] * run)
+                doubt = fma(loaded, zero, doubt)
                 w.parameters[i] = select(fresh, loaded, w.parameters[i])
             t, t_rest = splat(arguments.t0), splat(arguments.t0_rest)
             answer = start(fresh, t, w.y, w.parameters, w.drivers, w.step_shared, w.step_persistent)
@@ -273,7 +276,7 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
             due, due_rest = state.due, state.due_rest
             if dense:
                 due, due_rest = next_save(n_saved, arguments)
-            status = select(finite(w.y) + finite(w.rate) <= zero, splat(running), splat(non_finite))
+            status = select(finite(w.y) + finite(w.rate) + doubt <= zero, splat(running), splat(non_finite))
             status = select(answer > 0, answer, status)
             return State(
                 select(fresh, t, state.t),

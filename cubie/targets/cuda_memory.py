@@ -1,0 +1,137 @@
+"""Memory of a launcher: blocks on the GPU, what a piece that is under way takes, arrays that solves share, and pinned
+memory of the host.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, final
+
+import numpy as np
+from numba import cuda
+from numpy.typing import NDArray
+
+from cubie.targets.cuda_driver import Driver, array_words
+from cubie.targets.flow import aligned
+from cubie.targets.pinned import PinnedPool
+
+SMALL_BYTES: Final = 1 << 16
+"""Smaller results are written to the host by the GPU itself, and are as quick to copy on to ordinary memory."""
+PINNED_BYTES: Final = 1 << 32
+"""Pinned memory is taken from the whole machine: no single result takes more, and free blocks don't add up to more."""
+pinned: Final = PinnedPool(lambda n_bytes: cuda.pinned_array(n_bytes, np.uint8), PINNED_BYTES)
+
+
+class Arena:
+    """One block of device memory for several arrays, which grows when it must."""
+
+    def __init__(self) -> None:
+        self._block: Any = None
+        self._address = 0
+
+    def address(self, n_bytes: int) -> int:
+        """Return where at least so many bytes start; what was there is lost when the block grows."""
+        if self._block is None or self._block.size < n_bytes:
+            self._block = None  # first give back what there was
+            self._block = cuda.device_array(n_bytes, np.dtype(np.uint8))
+            self._address = int(self._block.device_ctypes_pointer.value)
+        return self._address
+
+    @property
+    def n_bytes(self) -> int:
+        """How much it holds."""
+        return 0 if self._block is None else int(self._block.size)
+
+
+@final
+class Slot:
+    """What a piece that is under way takes: a stream, events around its kernel and after its copies, and memory of the
+    host for small results.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self.events: Final[list[Any]] = [cuda.event(), cuda.event(), cuda.event(timing=False)]
+        self.stream: Final = int(stream)
+        self.first, self.last, self.done = (int(event.handle) for event in self.events)
+        self.small: Final[NDArray[np.uint8]] = cuda.pinned_array(SMALL_BYTES, np.uint8)
+        self.small_address: Final = int(self.small.ctypes.data)
+
+    def event_of(self, piece: "Piece") -> int:
+        """Return the event at which a piece's results are there."""
+        return self.last if piece.is_small else self.done
+
+
+@final
+class Piece(NamedTuple):
+    """Some runs, and where their results stand: `begin` to `end` in the memory of all, each output at its place there,
+    or, if they are small, in their slot's memory.
+    """
+
+    start: int
+    stop: int
+    begin: int
+    end: int
+    places: tuple[int, ...]
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the GPU writes the results to the host by itself."""
+        return self.end - self.begin <= SMALL_BYTES
+
+
+class Constants:
+    """Arrays that solves share, sent when they are others than last time."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver: Final = driver
+        self._memory: Final = Arena()
+        self._small: Final[NDArray[np.uint8]] = cuda.pinned_array(SMALL_BYTES, np.uint8)
+        self._sent: tuple[NDArray[Any], ...] = ()
+        self._words: list[int] = []
+
+    @property
+    def n_bytes(self) -> int:
+        """How much device memory they take."""
+        return self._memory.n_bytes
+
+    def words(self, arrays: Sequence[NDArray[Any]], stream: int) -> list[int]:
+        """Return what a kernel takes for them, once the stream has come so far."""
+        if len(arrays) == len(self._sent) and all(map(lambda a, b: a is b, arrays, self._sent)):
+            return self._words
+        flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays]
+        places, total = places_of([array.nbytes for array in flat])
+        address, words = self._memory.address(max(total, 1)), list[int]()
+        for array, place in zip(flat, places, strict=True):
+            if total <= SMALL_BYTES:
+                self._small[place : place + array.nbytes] = array.view(np.uint8)
+            else:
+                self._driver.send(address + place, array.ctypes.data, array.nbytes, stream)
+            words += array_words(address + place, array.size, array.itemsize)
+        if total <= SMALL_BYTES:
+            self._driver.send(address, self._small.ctypes.data, total, stream)
+        else:
+            self._driver.finish(stream)  # copies of theirs may be read still
+        self._sent, self._words = tuple(arrays), words
+        return words
+
+
+def places_of(sizes: Sequence[int]) -> tuple[tuple[int, ...], int]:
+    """Return where arrays of so many bytes start in one block, and where the last one ends."""
+    places, total = [], 0
+    for n_bytes in sizes:
+        places.append(total)
+        total += aligned(max(n_bytes, 1))
+    return tuple(places), total
+
+
+def address_of(array: NDArray[Any]) -> int:
+    """Return where an array starts."""
+    address: int = array.__array_interface__["data"][0]  # in a quarter of the time that array.ctypes takes
+    return address
+
+
+def words_of(outputs: Sequence[NDArray[Any]], n_runs: int, places: Sequence[int], address: int) -> list[int]:
+    """Return what a kernel takes for the outputs of some runs, at their places in one block."""
+    return [
+        word
+        for output, place in zip(outputs, places, strict=True)
+        for word in array_words(address + place, output.size // output.shape[-1] * n_runs, output.itemsize)
+    ]
