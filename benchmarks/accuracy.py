@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final, final
 
-from benchmarks.harness import FOLDER, Json, Table, common, describe, finish, machine, parser
+from benchmarks.harness import FOLDER, Json, Table, common, describe, finish, machine, parser, untimed
 from cubie.batchsolving.solver import Solver
 from cubie.integrators.algorithms.generic_erk_tableaus import find_tableau
 from tests.integrators.scores import (
@@ -18,14 +18,13 @@ from tests.integrators.scores import (
     LEVELS,
     NONSTIFF,
     PEERS,
-    PeerName,
     Score,
     Work,
     scipys_error,
     scipys_work,
     score,
 )
-from tests.problems import N_ROWS, Problem
+from tests.problems import N_ROWS, PROBLEMS
 
 GOAL: Final = "goal: mean at most 1.2, at most 3 in 90 %, never above 10"
 
@@ -63,21 +62,19 @@ def main() -> None:
     made.add_argument("--problems", nargs="*", default=[], help="only these")
     arguments = made.parse_args()
     options, where = common(arguments), machine()
-    problems = [problem for problem in NONSTIFF if not arguments.problems or problem.name in arguments.problems]
-    cases = [
-        case
-        for problem in problems
-        for method, peer in PEERS.items()
-        for case in measured(problem, method, peer, arguments.controller, options.device)
-    ]
+    names = [problem.name for problem in NONSTIFF if not arguments.problems or problem.name in arguments.problems]
+    asked = [(name, method, arguments.controller, options.device) for name in names for method in PEERS]
+    cases = untimed(measured, asked)
     table, figures = summary(cases), [figures_of(case) for case in cases]
     finish("accuracy", table, f"Error ratios; {GOAL}. The whole is in accuracy.md.", figures, where, save=options.save)
     if options.save:
         (FOLDER / "accuracy.md").write_text(page(cases, table, describe(where)), encoding="utf-8")
 
 
-def measured(problem: Problem, method: str, peer: PeerName, controller: str | None, device: str) -> list[Case]:
-    """Measure one problem at all tolerances."""
+def measured(asked: tuple[str, str, str | None, str]) -> list[Case]:
+    """Measure one problem by one method, controller and device, all by name, at all tolerances."""
+    name, method, controller, device = asked
+    problem, peer = PROBLEMS[name], PEERS[method]
     solver, tableau = (
         Solver(problem.system(), method=method, controller=controller, device=device),
         find_tableau(method),

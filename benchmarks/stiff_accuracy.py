@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Final, final
 
-from benchmarks.harness import FOLDER, Table, common, describe, finish, machine, parser, shown
+from benchmarks.harness import FOLDER, Table, common, describe, finish, machine, parser, shown, untimed
 from cubie.batchsolving.auto_method import STIFF_METHOD
 from cubie.batchsolving.solver import Solver
 from tests.integrators.scores import LEVELS, Score, scipys_errors, score
@@ -45,8 +45,8 @@ def main() -> None:
     made.add_argument("--methods", nargs="*", default=METHODS, help=f"instead of {', '.join(METHODS)}")
     arguments = made.parse_args()
     options, where = common(arguments), machine()
-    problems = [p for name, p in PROBLEMS.items() if not arguments.problems or name in arguments.problems]
-    cases = [case for p in problems for method in arguments.methods for case in measured(p, method, options.device)]
+    names = [name for name in PROBLEMS if not arguments.problems or name in arguments.problems]
+    cases = untimed(measured, [(name, method, options.device) for name in names for method in arguments.methods])
     table, figures = summary(cases, arguments.methods), [asdict(case) for case in cases]
     finish(
         "stiff_accuracy",
@@ -60,8 +60,10 @@ def main() -> None:
         (FOLDER / "stiff_accuracy.md").write_text(page(cases, table, describe(where)), encoding="utf-8")
 
 
-def measured(problem: Problem, method: str, device: str) -> list[Case]:
-    """Measure one problem at all tolerances."""
+def measured(asked: tuple[str, str, str]) -> list[Case]:
+    """Measure one problem by one method on one device, all by name, at all tolerances."""
+    name, method, device = asked
+    problem = PROBLEMS[name]
     solver = Solver(problem.system(), method=method, device=device)
     return [
         Case(
