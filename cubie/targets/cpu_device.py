@@ -10,7 +10,6 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
-from numba.np import arrayobj
 
 from cubie._types import Placement, Precision
 from cubie.targets.base import BINARY_FUNCTIONS, UNARY_FUNCTIONS, KernelLayout, poison_value
@@ -18,6 +17,7 @@ from cubie.targets.device_compiler import compile_kernel, device_function
 from cubie.targets.lane_primitives import ACROSS_LANES, conversion, lane_by_lane, spreading
 from cubie.targets.lanes import Lanes
 from cubie.targets.llvm import INSTRUCTIONS, constant, llvm_function, primitives
+from cubie.targets.storage import Storage, element_pointer, ir_element
 from cubie.targets.vector_math import vector_functions
 
 NUMBA_TYPES: Final[dict[Any, Any]] = {
@@ -28,42 +28,23 @@ NUMBA_TYPES: Final[dict[Any, Any]] = {
 }
 
 
-def _array_of(context: Any, builder: Any, element: Any, pointer: Any, size: int) -> Any:
-    """Dress a bare pointer as a one-dimensional numba array that owns nothing."""
-    array = arrayobj.make_array(types.Array(element, 1, "C"))(context, builder)
-    item = context.get_abi_sizeof(context.get_data_type(element))
-    arrayobj.populate_array(
-        array,
-        data=pointer,
-        shape=[context.get_constant(types.intp, size)],
-        strides=[context.get_constant(types.intp, item)],
-        itemsize=context.get_constant(types.intp, item),
-        meminfo=None,
-    )
-    return array._getvalue()
-
-
 def stack_array(size: int, element: Any) -> Any:
     """Build the intrinsic that makes a stack array of `size` elements; legal because allocators are inlined as IR."""
 
     def allocate(typing_context: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            storage = context.get_data_type(element)
+            storage = ir_element(element)
             slot = cgutils.alloca_once(builder, ir.ArrayType(storage, max(size, 1)))
-            return _array_of(context, builder, element, builder.bitcast(slot, storage.as_pointer()), max(size, 1))
+            return builder.bitcast(slot, storage.as_pointer())
 
-        return types.Array(element, 1, "C")(), generate
+        return Storage(element)(), generate
 
     return intrinsic(allocate)
 
 
 def _view(typing_context: Any, pointer: Any) -> Any:
-    """See a C pointer as an array; the caller knows its length."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _array_of(context, builder, pointer.dtype, arguments[0], 1 << 62)
-
-    return types.Array(pointer.dtype, 1, "C")(pointer), generate
+    """See what a C pointer points to."""
+    return Storage(pointer.dtype)(pointer), lambda context, builder, signature, arguments: arguments[0]
 
 
 def _functions() -> dict[str, Any]:
@@ -111,19 +92,18 @@ def allocator(placement: Placement, *, width: int, poisons: bool) -> Any:
         element = own if parent is None else parent.dtype
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            storage = context.get_data_type(element)
+            storage = ir_element(element)
             if parent is None:
                 slot = cgutils.alloca_once(builder, ir.ArrayType(storage, max(size, 1)))
                 data = builder.bitcast(slot, storage.as_pointer())
             else:
-                pool = arrayobj.make_array(parent)(context, builder, arguments[position])
-                data = builder.gep(pool.data, [ir.Constant(ir.IntType(64), start)], inbounds=True)
+                data = element_pointer(builder, arguments[position], ir.Constant(ir.IntType(64), start))
             if takes_poison:
                 with cgutils.for_range(builder, ir.Constant(ir.IntType(64), size)) as loop:
                     builder.store(constant(storage, poison.item()), builder.gep(data, [loop.index], inbounds=True))
-            return _array_of(context, builder, element, data, size if parent is not None else max(size, 1))
+            return data
 
-        return types.Array(element, 1, "C")(shared_parent, persistent_parent), generate
+        return Storage(element)(shared_parent, persistent_parent), generate
 
     return intrinsic(allocate_buffer)
 

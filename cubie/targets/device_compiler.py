@@ -156,7 +156,6 @@ class DeviceContext(cpu.CPUContext):
     def load_additional_registries(self) -> None:
         from numba.core import optional  # noqa: F401  # these fill the registry
         from numba.cpython import builtins, iterators, numbers, rangeobj, slicing, tupleobj  # noqa: F401
-        from numba.np import arrayobj  # noqa: F401
 
     @override
     def post_lowering(self, mod: Any, library: Any) -> None:

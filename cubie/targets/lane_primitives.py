@@ -6,10 +6,10 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
-from numba.np import arrayobj
 
 from cubie.targets.lanes import Lanes, ir_type, spread
 from cubie.targets.llvm import suffix
+from cubie.targets.storage import element_pointer
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 
@@ -48,11 +48,6 @@ def _for_lanes_of(builder: Any, mask: Any, body: Callable[[Any], None]) -> None:
 def _in_memory(builder: Any, vector: Any) -> Any:
     """Put a vector on the stack; return where its first element is."""
     return builder.bitcast(cgutils.alloca_once_value(builder, vector), vector.type.element.as_pointer())
-
-
-def _element_pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    data = arrayobj.make_array(array_type)(context, builder, array).data
-    return builder.gep(data, [index], inbounds=True)
 
 
 def _any_run(typing_context: Any, mask: Any) -> Any:
@@ -114,15 +109,14 @@ def _load_at(typing_context: Any, array: Any, index: Any) -> Any:
     if not isinstance(index, Lanes):
 
         def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            pointer = _element_pointer(context, builder, array, arguments[0], arguments[1])
-            return context.unpack_value(builder, array.dtype, pointer)
+            return builder.load(element_pointer(builder, *arguments))
 
         return array.dtype(array, types.int64), load
     result, places = Lanes(array.dtype, index.width), Lanes(types.int64, index.width)
 
     def gather(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data: Any = arrayobj.make_array(array)(context, builder, arguments[0]).data
-        return _gathered(builder, data, context.get_abi_sizeof(data.type.pointee), arguments[1])
+        data, indices = arguments
+        return _gathered(builder, data, context.get_abi_sizeof(data.type.pointee), indices)
 
     return result(array, places), gather
 
@@ -148,8 +142,7 @@ def _store_at(typing_context: Any, array: Any, index: Any, value: Any, mask: Any
         def store(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             storage, place, number, wanted = arguments
             with builder.if_then(wanted):
-                pointer = _element_pointer(context, builder, array, storage, place)
-                context.pack_value(builder, array.dtype, number, pointer)
+                builder.store(number, element_pointer(builder, storage, place))
             return context.get_dummy_value()
 
         return types.void(array, types.int64, array.dtype, types.boolean), store
@@ -161,8 +154,8 @@ def _store_at(typing_context: Any, array: Any, index: Any, value: Any, mask: Any
 
         def store_lane(lane: Any) -> None:
             index = builder.load(builder.gep(places_in_memory, [lane]))
-            pointer = _element_pointer(context, builder, array, storage, index)
-            builder.store(builder.load(builder.gep(numbers_in_memory, [lane])), pointer)
+            number = builder.load(builder.gep(numbers_in_memory, [lane]))
+            builder.store(number, element_pointer(builder, storage, index))
 
         _for_lanes_of(builder, wanted, store_lane)
         return context.get_dummy_value()

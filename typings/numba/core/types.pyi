@@ -23,6 +23,8 @@ class Integer(Number):
 class Float(Number):
     bitwidth: int
 
+class SliceType(Type): ...
+
 class Array(Type):
     @cached_property
     def dtype(self) -> Type: ...
@@ -42,6 +44,8 @@ class CPointer(Type):
 
 void: Type
 none: Type
+Any: Type
+slice2_type: SliceType
 boolean: Boolean
 int32: Integer
 int64: Integer

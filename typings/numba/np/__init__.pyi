@@ -1,1 +1,0 @@
-from numba.np import arrayobj as arrayobj
