@@ -3,17 +3,23 @@
 What strings, lists and array expressions would need is not there, so that types are found faster.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final, final
 
+from numba.core import types
 from numba.cuda import compiler, cudaimpl
 from numba.cuda.core import typed_passes, untyped_passes
+from numba.cuda.core.analysis import compute_use_defs, must_use_alloca
 from numba.cuda.core.compiler_lock import global_compiler_lock
-from numba.cuda.core.compiler_machinery import PassManager
+from numba.cuda.core.compiler_machinery import PassManager, register_pass
+from numba.cuda.core.imputils import Registry as Implementations
+from numba.cuda.core.ir import assign_types
 from numba.cuda.descriptor import cuda_target
+from numba.cuda.lowering import CUDALower
 from numba.cuda.target import CUDATargetContext, CUDATypingContext
 from numba.cuda.typing.templates import (
     Registry,
@@ -25,6 +31,8 @@ from typing_extensions import override
 
 from cubie.targets.compilation import uncollected, without
 
+DECLARED: Final = ("cudadecl", "cudamath", "libdevicedecl")
+"""Where numba-cuda has the types of what device code can do."""
 IMPLEMENTED: Final = (
     *("cudaimpl", "mathimpl", "libdeviceimpl", "core.optional", "np.arrayobj"),
     *(f"cpython.{name}" for name in ("builtins", "iterators", "numbers", "rangeobj", "slicing", "tupleobj")),
@@ -50,6 +58,11 @@ class DeviceTyping(CUDATypingContext):
         super().refresh()
 
     @override
+    def load_additional_registries(self) -> None:
+        for name in DECLARED:
+            self.install_registry(import_module(f"numba.cuda.{name}").registry)
+
+    @override
     def install_registry(self, registry: Registry, external_defs_only: bool = False) -> None:
         if registry not in self._taken:
             self._taken[registry] = RegistryLoader(registry), Registry()
@@ -67,6 +80,7 @@ class DeviceContext(CUDATargetContext):
     def load_additional_registries(self) -> None:
         for name in IMPLEMENTED:
             self.install_registry(import_module(f"numba.cuda.{name}").registry)
+        self.install_registry(indexing)
 
     @override
     def refresh(self) -> None:
@@ -76,6 +90,58 @@ class DeviceContext(CUDATargetContext):
     def read(self) -> None:
         """Take what has been implemented since the last time."""
         super().refresh()
+
+
+indexing: Final = Implementations("cubie")
+"""Elements of arrays at places that are written out, as in generated code: by address alone."""
+
+
+def _element_pointer(context: Any, builder: Any, kind: Any, array: Any, place: int) -> Any:
+    data = builder.extract_value(array, context.data_model_manager[kind].get_field_position("data"))
+    return builder.gep(data, [context.get_constant(types.intp, place)], inbounds=True)
+
+
+@indexing.lower("static_getitem", types.Array, types.IntegerLiteral)
+def read(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+    """Load one element."""
+    array, place = arguments
+    return context.unpack_value(builder, sig.return_type, _element_pointer(context, builder, sig.args[0], array, place))
+
+
+@indexing.lower("static_setitem", types.Array, types.Integer, types.Number)
+def write(context: Any, builder: Any, sig: Any, arguments: Any) -> None:
+    """Store one element."""
+    array, place, value = arguments
+    kind, _, given = sig.args
+    stored = context.cast(builder, value, given, kind.dtype)
+    context.pack_value(builder, kind.dtype, stored, _element_pointer(context, builder, kind, array, place))
+
+
+@final
+class Lowering(CUDALower):
+    """From typed code to LLVM."""
+
+    @override
+    def _find_singly_assigned_variable(self) -> None:
+        """Tell which variables are assigned once and live in one block; numba-cuda looks through a block for each."""
+        blocks = self.func_ir.blocks
+        assigned = Counter(it.target.name for block in blocks.values() for it in block.find_insts(assign_types))
+        used = set[str]().union(*compute_use_defs(blocks).usemap.values())
+        once = {name for name, times in assigned.items() if times == 1}
+        self._singly_assigned_vars = once - used - must_use_alloca(blocks)
+        self._blk_local_varmap: dict[str, Any] = {}
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class NativeLowering(compiler.CUDANativeLowering):
+    """Lower a device function."""
+
+    _name = "cubie_cuda_lowering"
+
+    @property
+    @override
+    def lowering_class(self) -> type[CUDALower]:
+        return Lowering
 
 
 @final
@@ -97,7 +163,7 @@ class Pipeline(compiler.CUDACompiler):
             typed_passes.PreLowerStripPhis,
             typed_passes.IRLegalization,
             compiler.CreateLibrary,
-            compiler.CUDANativeLowering,
+            NativeLowering,
             compiler.CUDABackend,
         ):
             passes.add_pass(step, step.__name__)

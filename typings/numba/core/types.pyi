@@ -20,6 +20,8 @@ class Number(Type): ...
 class Integer(Number):
     bitwidth: int
 
+class IntegerLiteral(Integer): ...
+
 class Float(Number):
     bitwidth: int
 

@@ -4,13 +4,18 @@ from typing import ParamSpec, TypeVar
 from numba.core.types import Type
 from numba.core.typing.templates import Signature
 from numba.cuda.core.compiler_machinery import FunctionPass, LoweringPass, PassManager
+from numba.cuda.lowering import CUDALower
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 class CreateLibrary(LoweringPass): ...
 class CUDABackend(LoweringPass): ...
-class CUDANativeLowering(LoweringPass): ...
+
+class CUDANativeLowering(LoweringPass):
+    @property
+    def lowering_class(self) -> type[CUDALower]: ...
+
 class CUDATranslateBytecode(FunctionPass): ...
 
 class CUDACompiler:
