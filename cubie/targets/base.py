@@ -175,9 +175,6 @@ class Kernel(Protocol):
     def free_bytes(self) -> int | None:
         """The memory that chunks of runs must fit in; None where the host's own arrays are used."""
 
-    @property
-    def compile_seconds(self) -> float: ...
-
     def host_array(self, shape: tuple[int, ...], precision: Precision, /) -> NDArray[Any]:
         """Return an uninitialised array for results, in the memory that this kernel's device copies to fastest."""
 

@@ -5,7 +5,6 @@ that threads, chunks and progress call it without the GIL. The compiler is loade
 that finds its kernels in the cache never needs it.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, final
 
@@ -125,7 +124,6 @@ class CpuTarget(Target):
 
     @override
     def kept_kernel(self, layout: KernelLayout, /) -> CpuKernel | None:
-        begin = time.perf_counter()
         entry = cache.load(self._key(layout))
         if entry is None:
             return None
@@ -134,14 +132,13 @@ class CpuTarget(Target):
         except ForeignCodeError as error:
             cache.log.debug("a kernel is compiled anew: %s", error)
             return None
-        return CpuKernel(layout, code.address, time.perf_counter() - begin, width=self.width, keep=code)
+        return CpuKernel(layout, code.address, width=self.width, keep=code)
 
     @override
     def kernel(self, solve_runs: Any, layout: KernelLayout, /) -> CpuKernel:
         from cubie.targets import cpu_device
 
-        begin = time.perf_counter()
         object_code = cpu_device.range_kernel(solve_runs, layout, width=self.width, poisons=self.poison)
         code = MachineCode(object_code)
         cache.store(self._key(layout), object_code)
-        return CpuKernel(layout, code.address, time.perf_counter() - begin, width=self.width, keep=code)
+        return CpuKernel(layout, code.address, width=self.width, keep=code)

@@ -6,7 +6,6 @@ would lose their meaning.
 """
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final, ParamSpec, TypeVar, cast, final
@@ -314,7 +313,6 @@ class CudaTarget(Target):
         exec(text, namespace)
         capped: dict[str, Any] = {} if SIMULATED else {"max_registers": self._max_registers}
         compiled = cuda.jit(**capped)(namespace["kernel"])
-        begin = time.perf_counter()
         key, _ = self._key(layout)
         if key:
             from cubie.targets import cuda_cache
@@ -322,8 +320,16 @@ class CudaTarget(Target):
             with cuda.gpus[self.device_id]:
                 cuda_cache.keep(key, compiled, layout)
         kernel = CudaKernel(layout, compiled, self.device_id, block=self._block_size, simulated=SIMULATED)
-        kernel.compile_seconds = time.perf_counter() - begin
+        if self._has_gpu():
+            kernel.bind()
         return kernel
+
+    def _has_gpu(self) -> bool:
+        if SIMULATED:
+            return False
+        from cubie.targets import cuda_cache
+
+        return cuda_cache.capability(self.device_id) is not None
 
     @property
     @override

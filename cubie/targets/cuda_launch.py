@@ -89,7 +89,6 @@ class CudaKernel:
         self._block, self._shared_bytes = block_size(layout, block)
         self._launcher: DeviceLauncher | None = None
         self._lock: Final = threading.Lock()
-        self.compile_seconds: float = 0.0
 
     @property
     def free_bytes(self) -> int | None:
@@ -146,18 +145,25 @@ class CudaKernel:
                 )
         return arrays, LaunchStatistics(kernel=seconds, chunks=1)
 
+    def bind(self) -> None:
+        """Compile, and make ready to be launched.
+
+        Raises
+        ------
+        BlockTooLargeError: if the registers of a block's threads are more than a multiprocessor has.
+        """
+        self._ready()
+
     def _ready(self) -> DeviceLauncher:
         """Return what launches the kernel, compiled at the first call."""
         if self._launcher is None:
             from cubie.targets.cuda_compiler import cut_down
 
-            begin = time.perf_counter()
             with cuda.gpus[self._device_id]:
                 with cut_down():
                     kernel = self._compiled.compile(signature(self._layout.arguments))
                 self._check_registers(kernel.max_threads_per_block)
                 self._launcher = DeviceLauncher(kernel, self._layout)
-            self.compile_seconds = time.perf_counter() - begin
         return self._launcher
 
     def _check_registers(self, most: int) -> None:

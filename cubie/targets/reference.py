@@ -184,7 +184,6 @@ class ReferenceTarget(Target):
 class ReferenceKernel:
     """Integrates a batch, one group of runs after the other."""
 
-    compile_seconds: Final = 0.0
     free_bytes: Final = None
 
     def __init__(self, solve_runs: SolveRunsFn, layout: KernelLayout, target: ReferenceTarget) -> None:

@@ -154,13 +154,12 @@ def _address(array: NDArray[Any]) -> int:
 class CpuKernel:
     """A compiled range kernel and how to spread a batch over it."""
 
-    def __init__(self, layout: KernelLayout, address: int, compile_seconds: float, *, width: int, keep: object) -> None:
+    def __init__(self, layout: KernelLayout, address: int, *, width: int, keep: object) -> None:
         self._arguments: Final[tuple[Argument, ...]] = layout.arguments
         types = [ctypes.c_void_p if argument.is_array else C_TYPES[argument.precision] for argument in layout.arguments]
         self._function: Final = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4, *types)(address)
         self._keep: Final = keep
         self._width: Final = width
-        self.compile_seconds: Final = compile_seconds
         self.free_bytes: Final = None
 
     def host_array(self, shape: tuple[int, ...], precision: Precision, /) -> NDArray[Any]:

@@ -66,7 +66,7 @@ def counting_kernel(width: int, *, seconds_a_run: float = 0.0) -> tuple[CpuKerne
     callback = prototype(count)
     address = ctypes.cast(callback, ctypes.c_void_p).value
     assert address is not None
-    return CpuKernel(layout, address, 0.0, width=width, keep=callback), callback
+    return CpuKernel(layout, address, width=width, keep=callback), callback
 
 
 def counted(n_runs: int, width: int, finished: list[int]) -> npt.NDArray[np.int32]:
