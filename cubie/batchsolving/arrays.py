@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cubie._types import FloatPrecision
-from cubie.targets.device_array import copied_from_device, is_on_device
+from cubie.targets.device_array import DeviceView, Gathers, copied_from_device, device_view, is_on_device
 
 FloatArray: TypeAlias = npt.NDArray[np.float32 | np.float64]
 
@@ -69,6 +69,15 @@ def float_array(value: object, what: str) -> FloatArray:
     return array.astype(np.float64, copy=False)
 
 
+def values_of(value: object, what: str, gathers: Gathers | None) -> FloatArray | DeviceView:
+    """Return `value` as `float_array` does, or as what it is where it can be taken in a GPU's memory."""
+    if gathers is not None and is_on_device(value):
+        view = device_view(value)
+        if view.size > 1 and gathers.takes(view):
+            return view
+    return float_array(value, what)
+
+
 def in_precision(array: FloatArray, precision: FloatPrecision) -> FloatArray:
     """Return a copy of `array` in `precision`; what is too large becomes infinite."""
     with np.errstate(over="ignore"):
@@ -82,10 +91,14 @@ def check_finite(array: FloatArray, source: FloatArray, what: str) -> None:
         return
     place = int(np.argmin(finite.ravel()))
     value = float(np.broadcast_to(source, array.shape).ravel()[place])
-    where = what if array.size == 1 else f"{what}[{place}]"
+    raise not_finite(what if array.size == 1 else f"{what}[{place}]", value, array.dtype.name)
+
+
+def not_finite(where: str, value: float, precision: str) -> ValueError:
+    """Return the error for a value that is not finite, or isn't in a precision."""
     if np.isfinite(value):
-        raise ValueError(f"{where} must fit in {array.dtype}, got {value!r}. Use precision='float64' or another unit.")
-    raise ValueError(f"{where} must be finite, got {value!r}. Drop or replace such values before the sweep.")
+        return ValueError(f"{where} must fit in {precision}, got {value!r}. Use precision='float64' or another unit.")
+    return ValueError(f"{where} must be finite, got {value!r}. Drop or replace such values before the sweep.")
 
 
 def _shown(value: object, dtype: str) -> str:

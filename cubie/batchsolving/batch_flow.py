@@ -27,6 +27,7 @@ class BatchFlow:
 
     def __init__(self, inputs: Inputs) -> None:
         self.n_rows: Final = inputs.n_rows
+        self.there: Final = inputs.there
         self.all_succeeded = True
         self.status: npt.NDArray[np.int32] = np.zeros(0, np.int32)
         """Shape (n_runs,): to be set before results are there."""

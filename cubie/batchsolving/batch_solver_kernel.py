@@ -153,7 +153,7 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         kernel, flow = self.device_function, BatchFlow(inputs)
         saved, final_time, counts = (kernel.host_array(*shape) for shape in shapes)
         flow.status = counts[0]
-        sizes = BatchSizes(n_runs, inputs.values.nbytes, saved.nbytes + final_time.nbytes + counts.nbytes)
+        sizes = BatchSizes(n_runs, inputs.n_bytes, saved.nbytes + final_time.nbytes + counts.nbytes)
         chunks = self._chunks(kernel, sizes)
         launch = kernel.launch(arguments, [saved, final_time, counts], chunks, progress, flow)
         self._held = (kernel, sizes) if len(chunks) == 1 else None
@@ -179,7 +179,7 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
             raise ValueError("on_device=True must go with a GPU, got the CPU. Leave it out, or name device='cuda'.")
         n_bytes = sum(math.prod(shape) * np.dtype(precision).itemsize for shape, precision in shapes)
         free = kernel.free_bytes
-        if free is not None and n_bytes + inputs.values.nbytes > free:
+        if free is not None and n_bytes + inputs.n_bytes > free:
             raise OutputTooLargeError(
                 f"results must fit in {free:,} bytes of free device memory to stay there, got {n_bytes:,}. "
                 "Leave on_device out, or solve fewer runs at once."

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from cubie.batchsolving.arrays import FloatArray
 from cubie.batchsolving.solution import Solution
+from cubie.batchsolving.sweep import coordinates_here
 from cubie.status import Status
 from cubie.targets.device_array import DeviceArray
 
@@ -34,8 +35,8 @@ class DeviceSolution:
     """Shape (3, n_runs): status, steps tried, and those rejected."""
     last_times: DeviceArray
     """Shape (n_parts, n_runs): of runs that failed, the last time that they reached, in parts to be summed."""
-    coordinates: Mapping[str, FloatArray]
-    """What was swept, shape (n_runs,) each, on the host."""
+    coordinates: Mapping[str, FloatArray | DeviceArray]
+    """What was swept, shape (n_runs,) each: on the host, or on the GPU if it was given there."""
     method: str
     device: str
     timings: Mapping[str, float]
@@ -60,7 +61,7 @@ class DeviceSolution:
             t_final=t_final,
             n_steps=counts[1],
             n_rejected=counts[2],
-            coordinates=self.coordinates,
+            coordinates=coordinates_here(self.coordinates),
             method=self.method,
             device=self.device,
             timings=self.timings,

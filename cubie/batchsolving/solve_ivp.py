@@ -93,8 +93,8 @@ def solve_ivp(
     poison : fill working arrays with NaN before each use, so that a read of what nobody wrote shows (slower; it is for
         those who write methods).
     progress : show a bar, and a clock while a kernel is compiled.
-    on_device : leave the results in the GPU's memory, for other libraries to work on. Where `y0` and `parameters` hold
-        arrays in a GPU's memory, they are copied through the host.
+    on_device : leave the results in the GPU's memory, for other libraries to work on. Arrays in its memory, in `y0` and
+        `parameters`, are taken there in any case, unless `method` is "auto".
 
     Returns
     -------

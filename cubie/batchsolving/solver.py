@@ -14,7 +14,7 @@ from cubie.batchsolving.progress import clock, progress_bar
 from cubie.batchsolving.schedule import Schedule, make_schedule
 from cubie.batchsolving.solution import Solution
 from cubie.batchsolving.solver_settings import SolverOptions, SolverSettings, Times, changed, checked
-from cubie.batchsolving.sweep import Inputs, make_inputs
+from cubie.batchsolving.sweep import Inputs, coordinates_here, make_inputs
 from cubie.batchsolving.system_interface import SystemInterface
 from cubie.batchsolving.tolerances import make_tolerances
 from cubie.batchsolving.tuning import (
@@ -215,8 +215,10 @@ class Solver:
         settings, precision = self._settings, self._meant.precision
         schedule = make_schedule(t_span, t_eval, save_every, precision)
         kernel = self._kernel(dense=schedule.dense)
-        inputs = make_inputs(self._interface, y0, parameters, settings.sweep, precision, kernel.target)
-        if self._meant.stiff_method is not None:
+        target, looks_at_inputs = kernel.target, self._meant.stiff_method is not None
+        gathers = None if looks_at_inputs else target.gathers
+        inputs = make_inputs(self._interface, y0, parameters, settings.sweep, precision, target, gathers)
+        if looks_at_inputs:
             inputs = inputs.completed()
         compiled = time.perf_counter()
         with clock(f"compiling {self.system.name}", shown=progress):
@@ -237,7 +239,7 @@ class Solver:
             t_final=result.t_final,
             n_steps=result.counts[1],
             n_rejected=result.counts[2],
-            coordinates=inputs.coordinates,
+            coordinates=coordinates_here(inputs.swept, target.host_array),
             method=((integration.stiffly and stiff_method) or self._meant.tableau).name,
             retried=integration.retried,
             retry_method=stiff_method.name if integration.retried.size and stiff_method else "",
@@ -266,7 +268,7 @@ class Solver:
             t_end=schedule.t_end,
             counts=counts,
             last_times=last_times,
-            coordinates=inputs.coordinates,
+            coordinates=inputs.swept,
             method=self._meant.tableau.name,
             device=self._meant.device.name,
             timings=seconds,

@@ -11,11 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from cubie._types import FloatPrecision
-from cubie.batchsolving.arrays import FloatArray, InputsLike, Table, check_finite, float_array, in_precision
+from cubie.batchsolving.arrays import (
+    FloatArray,
+    InputsLike,
+    Table,
+    check_finite,
+    float_array,
+    in_precision,
+    not_finite,
+    values_of,
+)
 from cubie.batchsolving.system_interface import SystemInterface, canonical, unknown_name
 from cubie.memory.mem_manager import check_fits
 from cubie.memory.passes import holds_everywhere
-from cubie.targets.base import Target
+from cubie.targets.base import HostArrayFn, Target
+from cubie.targets.device_array import DeviceArray, DeviceView, Gathers, copied_from_device
 
 Sweep: TypeAlias = Literal["paired", "product"]
 SWEEPS: Final[tuple[str, ...]] = get_args(Sweep)
@@ -48,8 +58,10 @@ class Inputs:
     """Shape (n_inputs,): where each input's values start."""
     strides: npt.NDArray[np.int64]
     """Shape (n_inputs,): 0 for one value shared by all runs, 1 for a value per run."""
-    coordinates: dict[str, FloatArray]
+    swept: dict[str, FloatArray | DeviceArray]
     """What was given as an array, shape (n_runs,) each, as declared. The initial values of x are named ``"x(t0)"``."""
+    there: tuple[DeviceArray, ...] = ()
+    """Rows that stand in a GPU's memory, after `values`."""
     pending: tuple["Pending", ...] = ()
     """Rows that are neither written nor checked yet."""
 
@@ -66,8 +78,18 @@ class Inputs:
             n_rows=self.n_rows,
             offsets=layout.offsets,
             strides=layout.strides,
-            coordinates={name: given[runs] for name, given in self.coordinates.items()},
+            swept={name: given[runs] for name, given in self.coordinates.items()},
         )
+
+    @property
+    def n_bytes(self) -> int:
+        """How much memory they take on a device."""
+        return self.values.nbytes + sum(row.n_bytes for row in self.there)
+
+    @property
+    def coordinates(self) -> dict[str, FloatArray]:
+        """What was swept, as NumPy's arrays."""
+        return coordinates_here(self.swept)
 
     def completed(self) -> "Inputs":
         """Return the same inputs, all written and checked."""
@@ -88,6 +110,16 @@ class Inputs:
                 check_finite(row.values[:stop], row.given[:stop], row.label)
 
 
+def coordinates_here(
+    coordinates: Mapping[str, FloatArray | DeviceArray], empty: HostArrayFn = np.empty
+) -> dict[str, FloatArray]:
+    """Return what was swept as NumPy's arrays, copied where it is in a GPU's memory."""
+    return {
+        name: given.copy_to_host(empty(given.shape, given.precision)) if isinstance(given, DeviceArray) else given
+        for name, given in coordinates.items()
+    }
+
+
 class _Layout(NamedTuple):
     """Where the values of a sweep stand."""
 
@@ -97,14 +129,18 @@ class _Layout(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _layout(swept: tuple[bool, ...], n_runs: int) -> _Layout:
-    """Lay out rows of values for each run, then values that runs share; the same arrays for all sweeps of a kind."""
-    n_rows = sum(swept)
-    row, shared = count(), count(n_rows * n_runs)
-    offsets = np.array([next(row) * n_runs if varies else next(shared) for varies in swept], dtype=np.int64)
-    strides = np.array(swept, dtype=np.int64)
-    offsets.flags.writeable = strides.flags.writeable = False
-    return _Layout(offsets, strides, n_rows * n_runs + len(swept) - n_rows)
+def _layout(swept: tuple[bool, ...], n_runs: int, is_there: tuple[bool, ...] = ()) -> _Layout:
+    """Lay out rows of values for each run, values that runs share, and rows on a device; the same arrays for all sweeps
+    of a kind.
+    """
+    is_there = is_there or (False,) * len(swept)
+    n_rows, n_there = sum(swept) - sum(is_there), sum(is_there)
+    n_values = n_rows * n_runs + len(swept) - n_rows - n_there
+    row, shared, there = count(0, n_runs), count(n_rows * n_runs), count(n_values, n_runs)
+    offsets = [next(there if far else row if varies else shared) for varies, far in zip(swept, is_there, strict=True)]
+    layout = _Layout(np.array(offsets, dtype=np.int64), np.array(swept, dtype=np.int64), n_values)
+    layout.offsets.flags.writeable = layout.strides.flags.writeable = False
+    return layout
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +148,7 @@ class _Column:
     """The values one input was given: shape () for all runs, or (n,)."""
 
     label: str
-    array: FloatArray
+    array: FloatArray | DeviceView
     axis: str
     """Columns of one axis are paired; different axes are crossed."""
 
@@ -124,6 +160,7 @@ def make_inputs(
     sweep: Sweep,
     precision: FloatPrecision,
     target: Target | None = None,
+    gathers: Gathers | None = None,
 ) -> Inputs:
     """Lay out the inputs of all runs; large ones are pending if the `target` copies inputs while it integrates.
 
@@ -139,7 +176,9 @@ def make_inputs(
     """
     if sweep not in SWEEPS:
         raise unknown_name(sweep, SWEEPS, "sweep")
-    given = _columns(interface, "y0", y0, sweep) | _columns(interface, "parameters", parameters, sweep)
+    given = _columns(interface, "y0", y0, sweep, gathers) | _columns(
+        interface, "parameters", parameters, sweep, gathers
+    )
     defaults = interface.defaults_in(precision)
     for position in defaults.unfit:
         if position not in given:
@@ -147,28 +186,49 @@ def make_inputs(
     lengths = _axis_lengths(given)
     n_runs = math.prod(lengths.values())
     swept = tuple(position in given and given[position].array.size > 1 for position in range(len(interface.inputs)))
-    values = _empty(sum(n_runs if varies else 1 for varies in swept), precision, target)
-    layout = _layout(swept, n_runs)
-    values[layout.offsets] = defaults.values
+    is_there = tuple(varies and isinstance(given[position].array, DeviceView) for position, varies in enumerate(swept))
+    n_values = sum((n_runs if varies else 1) * (not far) for varies, far in zip(swept, is_there, strict=True))
+    values = _empty(n_values, precision, target)
+    layout = _layout(swept, n_runs, is_there)
+    here = ~np.array(is_there) if any(is_there) else slice(None)
+    values[layout.offsets[here]] = defaults.values[here]
     is_late, pending = target is not None and target.fetches and values.size > LATE, list[Pending]()
-    coordinates: dict[str, FloatArray] = {}
+    coordinates: dict[str, FloatArray | DeviceArray] = {}
     for (position, column), start in zip(given.items(), layout.offsets[[*given]].tolist(), strict=True):
-        part = values[start : start + (n_runs if swept[position] else 1)]
-        if is_late and column.array.size == n_runs:
-            pending.append(Pending(column.label, part, column.array.reshape(-1)))
-        else:
-            _fill(part, column, lengths if swept[position] else {})
-        if column.array.ndim == 1:
-            coordinates[_coordinate_name(interface, position)] = _unwritable(part, n_runs)
+        name, array = _coordinate_name(interface, position), column.array
+        if not isinstance(array, DeviceView):
+            part = values[start : start + (n_runs if swept[position] else 1)]
+            if is_late and array.size == n_runs:
+                pending.append(Pending(column.label, part, array.reshape(-1)))
+            else:
+                _fill(part, array, column, lengths if swept[position] else {})
+            if array.ndim == 1:
+                coordinates[name] = _unwritable(part, n_runs)
+        elif gathers is not None:
+            coordinates[name] = _gathered(column, array, lengths, precision, gathers)
     return Inputs(
         n_runs=n_runs,
         values=values,
-        n_rows=sum(swept),
+        n_rows=sum(swept) - sum(is_there),
         offsets=layout.offsets,
         strides=layout.strides,
-        coordinates=coordinates,
+        swept=coordinates,
+        there=tuple(row for row in coordinates.values() if isinstance(row, DeviceArray)),
         pending=tuple(pending),
     )
+
+
+def _gathered(
+    column: _Column, view: DeviceView, lengths: Mapping[str, int], precision: FloatPrecision, gathers: Gathers
+) -> DeviceArray:
+    """Return a column's value for each run, in a GPU's memory."""
+    axes = [*lengths]
+    repeats = math.prod(lengths[axis] for axis in axes[axes.index(column.axis) + 1 :])
+    row, place = gathers.gather(view, repeats, math.prod(lengths.values()), precision)
+    if place is not None:
+        value = float(copied_from_device(view.element(place))[0])
+        raise not_finite(f"{column.label}[{place}]", value, np.dtype(precision).name)
+    return row
 
 
 def _empty(n_values: int, precision: FloatPrecision, target: Target | None) -> FloatArray:
@@ -191,15 +251,18 @@ def _unwritable(part: FloatArray, n_runs: int) -> FloatArray:
     return view
 
 
-def _columns(interface: SystemInterface, argument: str, given: InputsLike | None, sweep: Sweep) -> dict[int, _Column]:
+def _columns(
+    interface: SystemInterface, argument: str, given: InputsLike | None, sweep: Sweep, gathers: Gathers | None
+) -> dict[int, _Column]:
     """Return the values of each input that `given` names, by its position among the inputs, in that order."""
     columns: dict[int, _Column] = {}
     is_y0 = argument == "y0"
     index = interface.state_index if is_y0 else interface.parameter_index
-    for name, values in _named_values(given, interface.states if is_y0 else interface.parameters, argument):
+    names = interface.states if is_y0 else interface.parameters
+    for name, values in _named_values(given, names, argument, gathers):
         label = f"{argument}[{name!r}]"
         position = index(name)
-        array = float_array(values, label)
+        array = values_of(values, label, gathers)
         if array.ndim > 1:
             raise ValueError(f"{label} must be a number or a 1-D array over runs, got shape {array.shape}. Flatten it.")
         if array.size == 0:
@@ -220,7 +283,9 @@ def _refuse_default(interface: SystemInterface, position: int, rounded: FloatArr
     check_finite(rounded[position : position + 1], default, f"the default of {name!r}")
 
 
-def _named_values(given: InputsLike | None, names: tuple[str, ...], argument: str) -> Iterator[tuple[str, object]]:
+def _named_values(
+    given: InputsLike | None, names: tuple[str, ...], argument: str, gathers: Gathers | None
+) -> Iterator[tuple[str, object]]:
     """Yield what was given for each name; values by position get their names."""
     if given is None:
         return
@@ -230,14 +295,18 @@ def _named_values(given: InputsLike | None, names: tuple[str, ...], argument: st
         for column in given.columns:
             yield str(column), given[str(column)] if canonical(column) in names else None
     else:
-        yield from zip(names, _rows(float_array(given, argument), names, argument), strict=True)
+        array = values_of(given, argument, gathers)
+        if array.ndim == 1:  # of numbers for all runs, which are few
+            array = float_array(given, argument)
+        yield from zip(names, _rows(array, names, argument), strict=True)
 
 
-def _rows(array: FloatArray, names: tuple[str, ...], argument: str) -> list[FloatArray]:
+def _rows(array: FloatArray | DeviceView, names: tuple[str, ...], argument: str) -> list[object]:
     """Split values by position, shape (n,) or (n, n_runs), into one array for each name."""
     n = len(names)
     if array.ndim in (1, 2) and array.shape[0] == n:
-        return [np.asarray(row) for row in array]
+        rows = array.row if isinstance(array, DeviceView) else array.__getitem__
+        return [rows(i) for i in range(n)]
     hint = f"Give values by name instead, as {argument}={{{names[0]!r}: ...}}." if names else "The system has none."
     if array.ndim == 2 and array.shape[1] == n:
         hint = "Transpose it: runs come last."
@@ -262,9 +331,9 @@ def _axis_lengths(given: Mapping[int, _Column]) -> dict[str, int]:
     return lengths
 
 
-def _fill(part: FloatArray, column: _Column, lengths: Mapping[str, int]) -> None:
+def _fill(part: FloatArray, array: FloatArray, column: _Column, lengths: Mapping[str, int]) -> None:
     """Write a column's values to its part of the packed values, repeated along the axes that are not its own."""
-    array, rounded = column.array, part
+    rounded = part
     if part.size == array.size:
         if _copied(part, array.reshape(-1)):
             return

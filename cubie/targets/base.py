@@ -4,7 +4,7 @@ launch.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Final, NamedTuple, ParamSpec, Protocol, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, ParamSpec, Protocol, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from cubie._types import (
     SharedBank,
 )
 from cubie.targets.flow import STILL, Flow
+
+if TYPE_CHECKING:
+    from cubie.targets.device_array import Gathers
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -207,6 +210,7 @@ class Target(ABC):
     """A run that has ended makes way for the next one, so that those beside it don't wait for each other."""
     sums_early: ClassVar[bool] = False
     """In large systems few vectors at a time matter more than few loads and stores of them."""
+    gathers: "Gathers | None" = None
     fetches: ClassVar[bool] = False
     """Inputs and results travel, piece by piece, while others are integrated."""
     select: SelectFn

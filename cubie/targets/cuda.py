@@ -1,8 +1,8 @@
 """CUDA GPUs through numba-cuda, and its simulator under `NUMBA_ENABLE_CUDASIM=1`: one thread integrates one run.
 
-All device code that names `cuda` stands in this file, because the simulator swaps that one global. Chains of multiply-
-adds are explicit, so no fast-math flag is asked for: numba-cuda would take it for all of them, and non-finite checks
-would lose their meaning.
+All of a model's device code that names `cuda` stands in this file, because the simulator swaps that one global. Chains
+of multiply-adds are explicit, so no fast-math flag is asked for: numba-cuda would take it for all of them, and
+non-finite checks would lose their meaning.
 """
 
 import math
@@ -44,6 +44,7 @@ from cubie.targets.base import (
     UnaryFn,
     poison_value,
 )
+from cubie.targets.cuda_inputs import GpuInputs
 from cubie.targets.cuda_launch import CudaKernel, host_array, is_lent, padded, without_warnings
 from cubie.targets.llvm import (
     EXTREMA,
@@ -190,6 +191,7 @@ class CudaTarget(Target):
         self.device_id: Final = device_id
         self._block_size: Final = block_size
         self._max_registers: Final = max_registers
+        self.gathers = None if SIMULATED else GpuInputs(device_id)
         for name, function in self.functions.items():
             setattr(self, name, function)
 
@@ -350,9 +352,8 @@ class CudaTarget(Target):
         architecture = cuda_cache.capability(self.device_id)
         if architecture is None:
             return "", (0, 0)
-        return cache.key(
-            ("cuda", architecture, self.poison, self._max_registers), layout, cuda_cache.BUILDERS
-        ), architecture
+        target = ("cuda", architecture, self.poison, self._max_registers)
+        return cache.key(target, layout, cuda_cache.BUILDERS), architecture
 
     @override
     def kept_kernel(self, layout: KernelLayout, /) -> CudaKernel | None:

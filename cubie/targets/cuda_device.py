@@ -163,7 +163,8 @@ class DeviceLauncher:
         arrays = [value for value in inputs if isinstance(value, np.ndarray)]
         stream, values = int(self._streams[0]), arrays[0]
         constants = self._constants.words(arrays[1:], stream)
-        there, here = self._values.address(max(values.nbytes, 1)), address_of(values)
+        n_bytes = values.nbytes + sum(row.n_bytes for row in flow.there)
+        there, here, place = self._values.address(max(n_bytes, 1)), address_of(values), values.nbytes
         pitch = n_runs * values.itemsize
         travels = values.nbytes > SMALL_BYTES
         if travels:
@@ -172,11 +173,14 @@ class DeviceLauncher:
         else:
             self._small[: values.nbytes] = values.view(np.uint8)
             self.driver.send(there, address_of(self._small), values.nbytes, stream)
+        for row in flow.there:
+            self.driver.copy(there + place, row.address, row.n_bytes, stream)
+            place += row.n_bytes
         sent = int(self._origin.handle)
         self.driver.record(sent, stream)
         for other in self._streams[1:n_streams]:
             self.driver.hold(int(other), sent)
-        words = [*array_words(there, values.size, values.itemsize), *constants, *inputs[len(arrays) :]]
+        words = [*array_words(there, n_bytes // values.itemsize, values.itemsize), *constants, *inputs[len(arrays) :]]
         return Sent(words, there, here, pitch, values.itemsize if travels else 0)
 
     def _start(

@@ -75,6 +75,18 @@ class Driver:
         """Copy to the host."""
         self._check(self._api.cuMemcpyDtoHAsync(here, there, n_bytes, stream))
 
+    def copy(self, there: int, here: int, n_bytes: int, stream: int) -> None:
+        """Copy from the GPU's memory to its memory."""
+        self._check(self._api.cuMemcpyDtoDAsync(there, here, n_bytes, stream))
+
+    def device_of(self, address: int) -> int:
+        """Return the number of the GPU in whose memory something stands."""
+        answer = self._api.cuPointerGetAttribute(
+            self._api.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address
+        )
+        self._check(answer)
+        return int(answer[1])
+
     def send_columns(self, there: int, here: int, pitch: int, n_bytes: int, n_rows: int, stream: int) -> None:
         """Copy `n_bytes` of each row of the host's to the same place there; rows lie `pitch` bytes apart."""
         copy = self._sent

@@ -7,6 +7,7 @@ The DLPack specification, "Python Specification for DLPack" and `dlpack.h`, vers
 """
 
 import ctypes
+import math
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, ClassVar, Final, Protocol, final, runtime_checkable
@@ -21,6 +22,8 @@ from cubie.targets.flow import STILL, Flow
 
 CUDA_DEVICE: Final = 2
 """DLPack's number for memory of a CUDA GPU."""
+LEGACY_STREAM: Final = 1
+"""The stream in DLPack's words that numba's copies go by: what made an array is complete before them."""
 CAPSULE: Final = b"dltensor"
 TYPE_CODES: Final = {"i": 0, "u": 1, "f": 2}
 
@@ -97,7 +100,17 @@ class DeviceArray:
         self._device_id: Final = device_id
         self.shape: Final = shape
         self.dtype: Final = np.dtype(precision)
-        self._precision: Final = precision
+        self.precision: Final = precision
+
+    @property
+    def address(self) -> int:
+        """Where its first element stands."""
+        return self._address
+
+    @property
+    def n_bytes(self) -> int:
+        """How much memory it takes."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
     @property
     def __cuda_array_interface__(self) -> dict[str, object]:
@@ -146,14 +159,14 @@ class DeviceArray:
         rest = self.shape[1:]
         row = range(self.shape[0])[row]
         start = self._address + row * int(np.prod(rest)) * self.dtype.itemsize
-        return DeviceArray(self._owner, start, rest, self._precision, self._device_id)
+        return DeviceArray(self._owner, start, rest, self.precision, self._device_id)
 
-    def copy_to_host(self) -> NDArray[Any]:
-        """Return a copy in NumPy's memory."""
+    def copy_to_host(self, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return a copy in NumPy's memory, in `out` if it is given."""
         from numba import cuda
 
         with cuda.gpus[self._device_id]:
-            copied: NDArray[Any] = cuda.as_cuda_array(self).copy_to_host()
+            copied: NDArray[Any] = cuda.as_cuda_array(self).copy_to_host(out)
         return copied
 
     @override
@@ -173,11 +186,78 @@ class InPlace(Protocol):
     ) -> tuple[list[DeviceArray], LaunchStatistics]: ...
 
 
+@final
+class DeviceView:
+    """Another library's array in a GPU's memory, or a part of it; it is read where it stands.
+
+    Parameters
+    ----------
+    owner : what keeps the memory.
+    address : of the first element.
+    strides : distances of elements along each axis, in bytes.
+    """
+
+    def __init__(
+        self, owner: object, address: int, shape: tuple[int, ...], dtype: np.dtype[Any], strides: tuple[int, ...]
+    ) -> None:
+        self._owner: Final = owner
+        self.address: Final = address
+        self.shape: Final = shape
+        self.dtype: Final = dtype
+        self.strides: Final = strides
+
+    @property
+    def ndim(self) -> int:
+        """How many axes it has."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """How many elements it has."""
+        return math.prod(self.shape)
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, object]:
+        return {
+            "shape": self.shape,
+            "typestr": self.dtype.str,
+            "data": (self.address, True),
+            "strides": self.strides,
+            "stream": None,
+            "version": 3,
+        }
+
+    def row(self, number: int) -> "DeviceView":
+        """Return one row along the first axis."""
+        start = self.address + number * self.strides[0]
+        return DeviceView(self._owner, start, self.shape[1:], self.dtype, self.strides[1:])
+
+    def element(self, place: int) -> "DeviceView":
+        """Return one element of a single row, as a row of its own."""
+        start = self.address + place * self.strides[0]
+        return DeviceView(self._owner, start, (1,), self.dtype, (self.dtype.itemsize,))
+
+
+class Gathers(Protocol):
+    """What takes inputs from arrays in a device's memory."""
+
+    def takes(self, view: DeviceView, /) -> bool:
+        """Whether `gather` can read it."""
+
+    def gather(
+        self, view: DeviceView, repeats: int, n_runs: int, precision: Precision, /
+    ) -> tuple[DeviceArray, int | None]:
+        """Return a value for each run, which stay on the device: each of the view `repeats` times, then from the first
+        on again; and the place in the view of the first value that is not finite.
+        """
+
+
 class _OnDevice:
     """Memory of a GPU as a view of another library's array tells it."""
 
     def __init__(self, view: Any) -> None:
         item = np.dtype(view.dtype).itemsize
+        self._view: Final = view  # it keeps the memory
         self.__cuda_array_interface__ = {
             "shape": tuple(view.shape),
             "typestr": np.dtype(view.dtype).str,
@@ -196,13 +276,26 @@ def is_on_device(value: object) -> bool:
     return told is not None and told()[0] == CUDA_DEVICE
 
 
-def copied_from_device(value: Any) -> NDArray[Any]:
+def copied_from_device(value: object) -> NDArray[Any]:
     """Return a copy in NumPy's memory of an array that `is_on_device`, whatever library made it."""
+    copied: NDArray[Any] = _seen_by_numba(value).copy_to_host()
+    return copied
+
+
+def device_view(value: object) -> DeviceView:
+    """Return what is to be known of an array that `is_on_device`, whatever library made it."""
+    if isinstance(value, DeviceView):
+        return value
+    array = _seen_by_numba(value)
+    address = int(array.device_ctypes_pointer.value or 0)
+    return DeviceView(array, address, tuple(array.shape), np.dtype(array.dtype), tuple(array.strides))
+
+
+def _seen_by_numba(value: object) -> Any:
+    """Return numba's view of an array, whose work is complete."""
     from numba import cuda
 
     if hasattr(value, "__cuda_array_interface__"):
-        copied: NDArray[Any] = cuda.as_cuda_array(value).copy_to_host()
-        return copied
-    view = import_module("cuda.core.utils").StridedMemoryView(value, stream_ptr=-1)
-    copied = cuda.as_cuda_array(_OnDevice(view)).copy_to_host()
-    return copied
+        return cuda.as_cuda_array(value)
+    view = import_module("cuda.core.utils").StridedMemoryView(value, stream_ptr=LEGACY_STREAM)
+    return cuda.as_cuda_array(_OnDevice(view))

@@ -1,7 +1,10 @@
 """What a launch asks of the host while inputs and results of a large batch are on their way, and how it is cut."""
 
 from collections.abc import Sequence
-from typing import Final, Protocol, final
+from typing import TYPE_CHECKING, Final, Protocol, final
+
+if TYPE_CHECKING:
+    from cubie.targets.device_array import DeviceArray
 
 ALIGNMENT: Final = 256
 LEAST_PIECE: Final = 1 << 17
@@ -14,6 +17,10 @@ class Flow(Protocol):
     @property
     def n_rows(self) -> int:
         """How many rows of one number for each run the kernel's first input starts with."""
+
+    @property
+    def there(self) -> "Sequence[DeviceArray]":
+        """More rows, which stand on the device: they belong after the first input."""
 
     @property
     def late(self) -> int:
@@ -44,6 +51,7 @@ class Still:
     """All inputs stand as they are, and nobody looks at results."""
 
     n_rows: Final = 0
+    there: "Final[Sequence[DeviceArray]]" = ()
     late: Final = -1
 
     def reach(self, stop: int, /) -> None:

@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from cubie._types import FloatPrecision
+from cubie._types import FloatPrecision, Precision
 from cubie.batchsolving.batch_flow import BatchFlow
-from cubie.batchsolving.sweep import LATE, Inputs, make_inputs
+from cubie.batchsolving.sweep import LATE, Inputs, Sweep, make_inputs
 from cubie.status import Status
+from cubie.targets.device_array import DeviceArray, DeviceView
 from cubie.targets.reference import ReferenceTarget
 from tests.batchsolving.models import INTERFACE
 
@@ -85,3 +86,38 @@ def test_a_product_and_small_inputs_are_not_late() -> None:
     crossed = make_inputs(INTERFACE, {"x": axis}, {"rho": axis}, "product", np.float64, Fetching())
     assert not crossed.pending
     assert not make_inputs(INTERFACE, None, {"rho": axis}, "paired", np.float64, Fetching()).pending
+
+
+class Gathering:
+    """Stands for a GPU: keeps what it is asked for, and gives rows of which nothing is read."""
+
+    def __init__(self, place: int | None = None) -> None:
+        self.asked: list[tuple[int, int]] = []
+        self.place = place
+
+    def takes(self, view: DeviceView, /) -> bool:
+        return view.dtype == np.float32
+
+    def gather(
+        self, view: DeviceView, repeats: int, n_runs: int, precision: Precision, /
+    ) -> tuple[DeviceArray, int | None]:
+        self.asked.append((repeats, n_runs))
+        return DeviceArray(self, 4096, (n_runs,), precision, 0), self.place
+
+
+def view(n: int) -> DeviceView:
+    return DeviceView(None, 8192, (n,), np.dtype(np.float32), (4,))
+
+
+@pytest.mark.parametrize(("sweep", "n_runs", "repeats"), [("paired", 3, 1), ("product", 12, 4)])
+def test_rows_on_a_device_stand_behind_those_of_the_host(sweep: Sweep, n_runs: int, repeats: int) -> None:
+    gathering, beta = Gathering(), np.arange(3.0) if sweep == "paired" else np.arange(4.0)
+    made = make_inputs(INTERFACE, None, {"rho": view(3), "beta": beta}, sweep, np.float64, None, gathering)
+    assert gathering.asked == [(repeats, n_runs)]
+    assert (made.n_rows, made.values.size, len(made.there)) == (1, n_runs + 4, 1)
+    assert made.offsets.tolist() == [n_runs, n_runs + 1, n_runs + 2, n_runs + 3, n_runs + 4, 0]
+    assert made.strides.tolist() == [0, 0, 0, 0, 1, 1]
+    assert made.values[n_runs:].tolist() == [1.0, 2.0, 3.0, 10.0]
+    assert made.n_bytes == 8 * (2 * n_runs + 4)
+    assert BatchFlow(made).there == made.there
+    assert list(made.swept) == ["rho", "beta"]

@@ -1,13 +1,15 @@
 """Results that stay on the GPU: refused where there is none, and on one, what other libraries see of them."""
 
 from importlib.util import find_spec
-from typing import Final
+from typing import Final, NoReturn
 
 import numpy as np
 import pytest
 
 from cubie import DeviceSolution, Solver, create_ode_system, solve_ivp
 from cubie.batchsolving.arrays import Values
+from cubie.batchsolving.solver_settings import PrecisionName
+from cubie.targets.device_array import DeviceArray
 
 DECAY: Final = create_ode_system("dx = -k*x", states={"x": 1.0}, parameters={"k": 1.0}, name="decay")
 BLOW_UP: Final = create_ode_system("dx = a*x**2", states={"x": 1.0}, parameters={"a": 1.0}, name="blow-up")
@@ -70,6 +72,89 @@ def test_other_libraries_take_the_memory_and_give_theirs(library: str) -> None:
     np.testing.assert_array_equal(theirs, expected)
     again = solve_ivp(DECAY, (0.0, 1.0), parameters={"k": on_gpu}, t_eval=[0.5, 1.0], device="cuda")
     np.testing.assert_array_equal(again.y, expected)
+
+
+def refused_copy(value: object) -> NoReturn:
+    raise AssertionError("numbers in the GPU's memory must not come to the host")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64"])
+def test_inputs_on_the_gpu_are_taken_there(
+    precision: PrecisionName, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from numba import cuda
+
+    monkeypatch.setattr("cubie.batchsolving.arrays.copied_from_device", refused_copy)
+    solver = Solver(DECAY, device="cuda", precision=precision)
+    rates = (np.arange(1, 201_000) % 977 + 1).astype(dtype)
+    there = cuda.to_device(rates)
+    here = solver.solve((0.0, 1.0), y0={"x": 2.0}, parameters={"k": rates})
+    got = solver.solve((0.0, 1.0), y0={"x": 2.0}, parameters={"k": there})
+    there.copy_to_device(np.zeros_like(rates))  # type: ignore[attr-defined]  # not in the stubs
+    np.testing.assert_array_equal(got.y, here.y)
+    np.testing.assert_array_equal(got.coordinates["k"], here.coordinates["k"])
+    every_other: Values = cuda.to_device(rates)[::2]  # type: ignore[index]  # as above
+    kept = solver.solve((0.0, 1.0), y0={"x": 2.0}, parameters={"k": every_other}, on_device=True)
+    assert isinstance(kept.coordinates["k"], DeviceArray)
+    home = kept.to_host()
+    np.testing.assert_array_equal(home.y, here.y[..., ::2])
+    np.testing.assert_array_equal(home.coordinates["k"], here.coordinates["k"][::2])
+
+
+@pytest.mark.gpu
+def test_a_batch_goes_on_where_another_has_stopped_without_leaving_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    solver = Solver(DECAY, device="cuda")
+    first = solver.solve((0.0, 1.0), parameters={"k": RATES}, on_device=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("cubie.batchsolving.arrays.copied_from_device", refused_copy)
+        second = solver.solve((1.0, 2.0), y0=first.y[-1], parameters={"k": first.coordinates["k"]})
+    on_host = solver.solve((1.0, 2.0), y0=first.to_host().y[-1], parameters={"k": RATES})
+    np.testing.assert_array_equal(second.y, on_host.y)
+
+
+@pytest.mark.gpu
+def test_a_product_takes_axes_from_the_gpu_and_the_host() -> None:
+    from numba import cuda
+
+    solver, starts = Solver(DECAY, device="cuda", sweep="product"), np.linspace(1.0, 2.0, 7)
+    here = solver.solve((0.0, 1.0), y0={"x": starts}, parameters={"k": RATES})
+    for x, k in ((cuda.to_device(starts), RATES), (starts, cuda.to_device(RATES))):
+        got = solver.solve((0.0, 1.0), y0={"x": x}, parameters={"k": k})
+        np.testing.assert_array_equal(got.y, here.y)
+        np.testing.assert_array_equal(got.coordinates["k"], here.coordinates["k"])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("on_device", [False, True])
+def test_a_value_on_the_gpu_that_is_not_finite_is_refused_with_its_place(on_device: bool) -> None:
+    from numba import cuda
+
+    solver, rates = Solver(DECAY, device="cuda", precision="float32"), RATES.copy()
+    for bad, what in ((np.nan, "must be finite, got nan"), (1e300, r"must fit in float32, got 1e\+300")):
+        rates[777] = rates[900] = bad
+        with pytest.raises(ValueError, match=rf"parameters\['k'\]\[777\] {what}"):
+            if on_device:
+                solver.solve((0.0, 1.0), parameters={"k": cuda.to_device(rates)}, on_device=True)
+            else:
+                solver.solve((0.0, 1.0), parameters={"k": cuda.to_device(rates)})
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("on_device", [False, True])
+def test_a_value_of_a_large_batch_that_is_not_finite_is_refused_with_its_place(on_device: bool) -> None:
+    solver, rates = Solver(DECAY, device="cuda"), np.linspace(0.5, 2.0, 700_000)
+    expected = solver.solve((0.0, 1.0), parameters={"k": rates})
+    for place in (0, 131_073, 699_999):
+        wrong = rates.copy()
+        wrong[place] = np.inf
+        with pytest.raises(ValueError, match=rf"parameters\['k'\]\[{place}\] must be finite, got inf"):
+            if on_device:
+                solver.solve((0.0, 1.0), parameters={"k": wrong}, on_device=True)
+            else:
+                solver.solve((0.0, 1.0), parameters={"k": wrong})
+    np.testing.assert_array_equal(solver.solve((0.0, 1.0), parameters={"k": rates}).y, expected.y)
 
 
 def taken(library: str, solution: DeviceSolution) -> tuple[object, Values]:

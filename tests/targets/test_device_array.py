@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cubie.targets import device_array
-from cubie.targets.device_array import CAPSULE, DeviceArray, is_on_device
+from cubie.targets.device_array import CAPSULE, DeviceArray, DeviceView, device_view, is_on_device
 
 ADDRESS: Final = 0x7F0000000200
 pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
@@ -88,3 +88,17 @@ def test_a_copy_and_another_device_are_refused(wish: dict[str, bool]) -> None:
     made, _ = array()
     with pytest.raises(BufferError, match=r"the array must stay on device \(2, 1\), uncopied"):
         made.__dlpack__(**wish)  # type: ignore[arg-type]  # as a library would ask
+
+
+def test_rows_of_a_view_stand_where_its_strides_say() -> None:
+    memory = Memory()
+    view = DeviceView(memory, ADDRESS, (3, 5), np.dtype(np.float32), (8, 24))
+    assert device_view(view) is view
+    assert is_on_device(view)
+    row = view.row(2)
+    assert (row.ndim, row.size, row.address, row.strides) == (1, 5, ADDRESS + 16, (24,))
+    element = row.element(4)
+    assert (element.shape, element.strides, element.address) == ((1,), (4,), ADDRESS + 16 + 96)
+    told = row.__cuda_array_interface__
+    assert (told["shape"], told["typestr"], told["data"]) == ((5,), "<f4", (ADDRESS + 16, True))
+    assert array()[0].n_bytes == 96

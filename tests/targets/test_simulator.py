@@ -3,10 +3,12 @@
 One thread of a simulated block is a Python thread: batches here are tiny.
 """
 
+import math
 from typing import Final, NamedTuple
 
 import numpy as np
 import pytest
+from numba import cuda
 from typing_extensions import Unpack
 
 from cubie import Solution, Solver, Status, create_ode_system
@@ -16,6 +18,7 @@ from cubie.batchsolving.solver_settings import PrecisionName
 from cubie.memory.mem_manager import OutputTooLargeError
 from cubie.targets.base import BINARY_FUNCTIONS, UNARY_FUNCTIONS, BlockTooLargeError, KernelLayout
 from cubie.targets.cuda import SIMULATED, CudaTarget
+from cubie.targets.cuda_inputs import NOWHERE, spread
 from cubie.targets.cuda_launch import BLOCK, SHARED_BYTES, block_size, padded
 from cubie.targets.devices import devices
 from cubie.targets.reference import FUNCTIONS, ReferenceTarget
@@ -237,3 +240,19 @@ def test_a_launch_after_one_for_which_memory_ran_out_works(monkeypatch: pytest.M
         with pytest.raises(MemoryError):
             solver.solve((0.0, 0.1), parameters={"w": np.array([1.0])})
     assert_same_bits(solver.solve((0.0, 0.1), parameters={"w": W}), first)
+
+
+# Inputs that are in a GPU's memory
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_numbers_are_spread_over_the_runs_and_the_first_that_is_not_finite_is_found(bad: float) -> None:
+    given, n_runs, repeats, stride = np.arange(20, dtype=np.float64), 36, 3, 2
+    spreading = cuda.jit(spread)
+    for places in ((), (5, 2)):
+        given[[stride * place for place in places]] = bad
+        values, first = np.zeros(n_runs, np.float32), np.array([NOWHERE])
+        spreading[2, 32, 0, 0](n_runs, 6, repeats, stride, given, values, first)
+        expected = np.tile(np.repeat(given[: 6 * stride : stride], repeats), 2)[:n_runs]
+        np.testing.assert_array_equal(values, expected)
+        assert first.tolist() == [min(places, default=NOWHERE)]
