@@ -65,7 +65,8 @@ def main() -> None:
         f"Seconds from the start of a process to the answer; medians of {options.repeats}; solves of 1,000 runs by "
         f"tsit5, on {options.device}."
     )
-    finish("first_answer", table(timings), notes, figures_of(timings), where, save=options.save)
+    name = "first_answer" if options.device == "cpu" else "gpu_first_answer"
+    finish(name, table(timings), notes, figures_of(timings), where, save=options.save)
 
 
 def seconds_of(code: str, cache: str) -> tuple[float, float]:
