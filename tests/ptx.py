@@ -14,7 +14,6 @@ from numba.core.typing.templates import Signature
 
 from cubie.batchsolving.batch_solver_kernel import BatchSolverKernel
 from cubie.integrators.loops.ode_loop_config import loop_arguments
-from cubie.targets.cuda_compiler import cut_down
 from cubie.targets.cuda_launch import CudaKernel
 
 P = ParamSpec("P")
@@ -42,6 +41,8 @@ class Resources:
 
 def compile_ptx(kernel: Callable[P, R], signature: Signature, capability: Capability) -> str:
     """Compile a kernel; device functions in it ask what the current GPU can do, and are told `capability`."""
+    from cubie.targets.cuda_compiler import cut_down  # the simulator has no such thing
+
     with pytest.MonkeyPatch.context() as patch:
         device = SimpleNamespace(compute_capability=capability)
         patch.setattr("numba.cuda.dispatcher.get_current_device", lambda: device)
