@@ -1,4 +1,4 @@
-"""How accurate stiff methods are: every problem with trusted answers, at three tolerances.
+"""How accurate stiff methods are: every problem with trusted answers, at three tolerances, at 1e-3 in float32 too.
 
 The error of a case is the largest over nine rows of a sweep and all saved times, which lie between steps, in units of
 rtol*|y| + atol. It is to be at most the larger of 100 and three times the median of SciPy's methods there, and of the
@@ -6,13 +6,14 @@ default stiff method at most the larger of 20 and three times the best of them.
 """
 
 from dataclasses import asdict, dataclass
-from statistics import median
+from itertools import product
 from typing import Final, final
 
 from benchmarks.harness import FOLDER, Table, common, describe, finish, machine, parser, shown, untimed
 from cubie.batchsolving.auto_method import STIFF_METHOD
 from cubie.batchsolving.solver import Solver
-from tests.integrators.scores import LEVELS, Score, scipys_errors, score
+from cubie.batchsolving.solver_settings import PrecisionName
+from tests.integrators.scores import STIFF_LEVELS, Score, bound_of, score
 from tests.problems import PROBLEMS, Problem
 
 METHODS: Final = ("rodas5p", "kvaerno-5", STIFF_METHOD)
@@ -28,6 +29,7 @@ class Case:
     """One problem at one tolerance by one method, and what its error may be."""
 
     method: str
+    precision: PrecisionName
     problem: str
     stiff: str
     rtol: float
@@ -61,49 +63,50 @@ def main() -> None:
 
 
 def measured(asked: tuple[str, str, str]) -> list[Case]:
-    """Measure one problem by one method on one device, all by name, at all tolerances."""
+    """Measure one problem by one method on one device, all by name, in both precisions at all tolerances."""
     name, method, device = asked
-    problem = PROBLEMS[name]
-    solver = Solver(problem.system(), method=method, device=device)
-    return [
-        Case(
-            method=method,
-            problem=problem.name,
-            stiff=problem.stiff,
-            rtol=rtol,
-            ours=score(solver, problem, rtol),
-            bound=bound_of(problem, rtol, is_default=method == STIFF_METHOD),
-        )
-        for rtol in LEVELS
-    ]
+    problem, cases = PROBLEMS[name], list[Case]()
+    for precision, tolerances in STIFF_LEVELS.items():
+        solver = Solver(problem.system(), method=method, device=device, precision=precision)
+        cases += [case(solver, problem, method, precision, rtol) for rtol in tolerances]
+    return cases
 
 
-def bound_of(problem: Problem, rtol: float, *, is_default: bool) -> float:
-    """Return the largest error that the goal allows."""
-    theirs = scipys_errors(problem, rtol).values()
-    return max(20.0, 3 * min(theirs)) if is_default else max(100.0, 3 * median(theirs))
+def case(solver: Solver, problem: Problem, method: str, precision: PrecisionName, rtol: float) -> Case:
+    """Measure one problem at one tolerance."""
+    return Case(
+        method=method,
+        precision=precision,
+        problem=problem.name,
+        stiff=problem.stiff,
+        rtol=rtol,
+        ours=score(solver, problem, rtol),
+        bound=bound_of(problem, rtol, is_default=method == STIFF_METHOD),
+    )
 
 
 def summary(cases: list[Case], methods: list[str]) -> Table:
-    """Return one line for each method."""
+    """Return one line for each method and precision."""
     lines = []
-    for method in methods:
-        mine = [case for case in cases if case.method == method]
+    for method, precision in product(methods, STIFF_LEVELS):
+        mine = [case for case in cases if (case.method, case.precision) == (method, precision)]
         missed = list(dict.fromkeys(case.problem for case in mine if not case.holds))
         worst = max(case.ours.error / case.bound for case in mine)
-        lines.append((method, f"{sum(case.holds for case in mine)} of {len(mine)}", shown(worst), ", ".join(missed)))
-    headers = ("method", "within the bound", "largest error / bound", "problems beyond it")
+        held = f"{sum(case.holds for case in mine)} of {len(mine)}"
+        lines.append((method, precision, held, shown(worst), ", ".join(missed)))
+    headers = ("method", "precision", "within the bound", "largest error / bound", "problems beyond it")
     return Table(headers=headers, rows=tuple(lines))
 
 
 def page(cases: list[Case], table: Table, where: str) -> str:
     """Return the whole matrix as a page."""
-    headers = ("problem", "stiff", "method", "rtol", "error", "bound", "steps", "rejected")
+    headers = ("problem", "stiff", "method", "precision", "rtol", "error", "bound", "steps", "rejected")
     rows = tuple(
         (
             c.problem,
             c.stiff,
             c.method,
+            c.precision,
             f"{c.rtol:g}",
             f"{c.ours.error:.3g}",
             f"{c.bound:.3g}",

@@ -15,7 +15,7 @@ from cubie.batchsolving.sweep import Sweep
 from cubie.batchsolving.tolerances import ToleranceLike
 from cubie.batchsolving.tuning import BLOCK_SIZES, LANES, REGISTERS, Plan
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
-from cubie.integrators.algorithms.methods import METHODS, Method, error_order, find_method
+from cubie.integrators.algorithms.methods import METHODS, Method, error_order, find_method, is_fully_implicit
 from cubie.integrators.algorithms.rosenbrock_tableau import RosenbrockTableau
 from cubie.integrators.matrix_free_solvers.linear_choice import LinearChoice, LinearKind
 from cubie.integrators.matrix_free_solvers.preconditioners import Preconditioner
@@ -26,6 +26,9 @@ PrecisionName = Literal["float32", "float64"]
 Times = Sequence[float | SupportsArray] | SupportsArray
 AUTO: Final = "auto"
 DEFAULT_CONTROLLER: Final = "pi"
+FULLY_IMPLICIT_CONTROLLER: Final = "gustafsson"
+"""It lets steps grow as fast as errors shrink. Under PI control, which gives them three tenths of that, `radau` took
+1.6 times the steps of SciPy's Radau on POLLU at 1e-3."""
 DEFAULT_MAX_STEPS: Final = 100_000
 LOCATIONS: Final[tuple[str, ...]] = get_args(Location)
 
@@ -151,13 +154,20 @@ def _precision(name: str) -> FloatPrecision:
     return FLOAT_PRECISIONS[name]
 
 
+def usual_controller(method: Method) -> str:
+    """Return the name of a method's default controller; a method without an error estimate takes fixed steps."""
+    if error_order(method) is None:
+        return "fixed"
+    return FULLY_IMPLICIT_CONTROLLER if is_fully_implicit(method) else DEFAULT_CONTROLLER
+
+
 def _control(settings: SolverSettings, tableau: Method) -> GainLaw:
-    """Return the controller: by default the usual one, and fixed steps for a method without an error estimate."""
+    """Return the controller: by default the method's usual one."""
     estimates_error = error_order(tableau) is not None
     if isinstance(settings.controller, GainLaw):
         law = settings.controller
     elif settings.controller is None:
-        law = GAIN_LAWS[DEFAULT_CONTROLLER if estimates_error else "fixed"]
+        law = GAIN_LAWS[usual_controller(tableau)]
     else:
         law = find_gain_law(settings.controller)
     if law.is_adaptive and not estimates_error:

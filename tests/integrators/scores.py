@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Final, Literal, Protocol, TypeAlias, final
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from scipy.integrate import DOP853, RK45
 
 from cubie.batchsolving.solver import Solver
+from cubie.batchsolving.solver_settings import PrecisionName
 from tests.problems import PROBLEMS, Problem
 
 PeerName: TypeAlias = Literal["RK45", "DOP853"]
@@ -19,6 +21,8 @@ States: TypeAlias = npt.NDArray[np.float64]
 NONSTIFF: Final = tuple(problem for problem in PROBLEMS.values() if problem.stiff in ("no", "mild"))
 LEVELS: Final = (1e-3, 1e-6, 1e-9)
 """The relative tolerances at which explicit methods are scored; atol follows in each problem's own proportion."""
+STIFF_LEVELS: Final[Mapping[PrecisionName, tuple[float, ...]]] = {"float64": LEVELS, "float32": LEVELS[:1]}
+"""Those at which stiff methods are."""
 PEERS: Final[dict[str, PeerName]] = {"tsit5": "RK45", "dop853": "DOP853", "vern7": "DOP853"}
 """Our methods, and the one of SciPy's that each is measured against."""
 EVALUATIONS_AT_START: Final = 2
@@ -82,6 +86,12 @@ def scipys_errors(problem: Problem, rtol: float) -> Mapping[str, float]:
         if math.isclose(float(level.partition("/")[0]), rtol, rel_tol=1e-9):
             return errors
     raise LookupError(f"rtol must be one of {[*problem.scipy_error]} for {problem.name}, got {rtol}. Use one of them.")
+
+
+def bound_of(problem: Problem, rtol: float, *, is_default: bool) -> float:
+    """Return the largest error that a stiff method may make, by those of SciPy's methods; less if it is the default."""
+    theirs = scipys_errors(problem, rtol).values()
+    return max(20.0, 3 * min(theirs)) if is_default else max(100.0, 3 * median(theirs))
 
 
 def score(solver: Solver, problem: Problem, rtol: float) -> Score:

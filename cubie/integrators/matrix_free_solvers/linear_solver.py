@@ -19,8 +19,13 @@ from cubie.odesystems.rate_function import SystemSettings
 from cubie.status import Status
 from cubie.targets.base import Target
 
-LOSS: Final = 64.0
-"""A pivot of fewer units in the last place of its terms than this, times the number of states, counts as nothing."""
+LOSS: Final = 4.0
+"""A pivot of fewer units in the last place of its terms than this, times the number of states, counts as nothing.
+
+Newton's iteration and error estimates tell what a rough one does to a step. In a closed system, whose J is singular,
+the last pivot is what M leaves of large terms: with 64 here, Radau's method in float32 took 77,000 steps for a run of
+Robertson's problem at 1e-3, or gave up; now it takes 7,500, for the same error.
+"""
 
 
 @final
