@@ -103,7 +103,7 @@ class StepController(CUDAFactory[ControllerSettings, ControlFunctions]):
         beta = tuple(precision(-0.5 * weight / power) for weight in law.beta)
         alpha = tuple(precision(-weight) for weight in law.alpha)
         plain = precision(-0.5 / power)
-        n_errors, n_gains = law.n_past_errors, law.n_past_gains
+        n_errors, n_gains, is_bounded = law.n_past_errors, law.n_past_gains, law.is_bounded
         log_safety, log_min, log_max = (precision(math.log2(x)) for x in (law.safety, law.min_gain, law.max_gain))
         set_point = precision(math.log2(law.safety) * sum(law.beta))
         zero, floor, huge = precision(0), precision(-128), precision(1e30)
@@ -125,8 +125,10 @@ class StepController(CUDAFactory[ControllerSettings, ControlFunctions]):
                 steered = fma(beta[i + 1], recall(history[1 + i]), steered)
             for i in static(range(n_gains)):
                 steered = fma(alpha[i], recall(history[1 + n_errors + i]), steered)
-            retried = minimum(fma(plain, log_error, log_safety), zero)
-            log_gain = select(accepted, minimum(steered, recall(history[0])), retried)
+            elementary = fma(plain, log_error, log_safety)
+            if is_bounded:
+                steered = minimum(steered, elementary)
+            log_gain = select(accepted, minimum(steered, recall(history[0])), minimum(elementary, zero))
             log_gain = select(error < huge, maximum(log_gain, log_min), log_min)
             for i in static(range(n_errors - 1, 0, -1)):
                 history[1 + i] = select(accepted, history[i], history[1 + i])

@@ -7,7 +7,8 @@ sizes::
     h[n+1] = h[n] * e'[n]**(-beta[0]/k) * e'[n-1]**(-beta[1]/k) * e'[n-2]**(-beta[2]/k)
                   * (h[n]/h[n-1])**(-alpha[0]) * (h[n-1]/h[n-2])**(-alpha[1])
 
-so that all laws steer for the same error, safety**k; a rejected step is tried again with ``safety * e[n]**(-1/k)``.
+so that all laws steer for the same error, safety**k; a rejected step is tried again with ``safety * e[n]**(-1/k)``,
+which is also the most that a bounded law lets a step grow by.
 """
 
 from collections.abc import Mapping
@@ -25,12 +26,13 @@ class UnknownControllerError(LookupError, ValueError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GainLaw:
     """One controller: exponents of the last errors (`beta`) and of the last step ratios (`alpha`); none of either keeps
-    the step fixed.
+    the step fixed. A bounded one gives no longer step than the last error alone would.
     """
 
     name: str
     beta: tuple[float, ...] = ()
     alpha: tuple[float, ...] = ()
+    is_bounded: bool = False
     safety: float = 0.9
     min_gain: float = 0.2
     max_gain: float = 10.0
@@ -88,7 +90,8 @@ _ROWS: Final = (
         name="gustafsson",
         beta=(2.0, -1.0),
         alpha=(-1.0,),
-        source="Gustafsson (1994), ACM TOMS 20(4), 496-517; Solving ODEs II, eq. IV.8.25",
+        is_bounded=True,
+        source="Gustafsson (1994), ACM TOMS 20(4), 496-517; Solving ODEs II, eq. IV.8.25, bounded as in RADAU5",
     ),
     GainLaw(name="h211pi", beta=(1 / 6, 1 / 6), source=_SODERLIND_2003),
     GainLaw(name="h312pid", beta=(1 / 18, 1 / 9, 1 / 18), source=_SODERLIND_2003),

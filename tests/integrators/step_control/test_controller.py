@@ -42,6 +42,8 @@ def by_the_book(law: GainLaw, errors: tuple[float, ...], order: int) -> list[flo
                 gain *= past ** (-beta / k)
             for alpha, past in zip(law.alpha, past_gains, strict=False):
                 gain *= past**-alpha
+            if law.is_bounded:
+                gain = min(gain, law.safety * known ** (-1 / k))
             gain = min(max(gain, law.min_gain), cap)
             past_errors = [max(error, LEAST_REMEMBERED_ERROR), past_errors[0]]
             past_gains = [gain, past_gains[0]]
