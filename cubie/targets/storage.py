@@ -7,6 +7,7 @@ six.
 import operator
 from typing import Any, Final
 
+from llvmlite import ir
 from numba.core import types
 from numba.core.datamodel import models
 from numba.core.datamodel.registry import register_default
@@ -38,7 +39,16 @@ class StorageModel(models.PrimitiveModel):
 
 
 def element_pointer(builder: Any, storage: Any, index: Any) -> Any:
-    """Return the address of an element."""
+    """Return the address of an element.
+
+    Raises
+    ------
+    IndexError: if the index is written out and below zero.
+    """
+    if isinstance(index, ir.Constant) and isinstance(index.constant, int) and index.constant < 0:
+        raise IndexError(
+            f"an index in device code must count from the start, got {index.constant}. Nothing there has an end."
+        )
     return builder.gep(storage, [index], inbounds=True)
 
 

@@ -38,6 +38,7 @@ class NamedValue(Value):
     type: Type
 
 class Constant(Value):
+    constant: object
     type: Type
     def __init__(self, typ: Type, constant: _Number | _Undefined | None) -> None: ...
 
