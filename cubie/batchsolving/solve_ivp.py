@@ -77,7 +77,7 @@ def solve_ivp(
         so that a whole
         number of steps fills the span.
     max_steps : attempts after which a run is given up.
-    controller : how steps follow the error: "pi" (the default), "gustafsson" (that of fully implicit methods), "i",
+    controller : how steps follow the error: "pi" (the default), "gustafsson" (that of implicit methods), "i",
         "pid", "h211pi", "h312pid", "pi42", "pi33", "pi34", "fixed", or a `GainLaw`.
     precision : "float64" or "float32", of all arithmetic.
     sweep : "paired": arrays go together, as NumPy broadcasts; "product": every combination.
