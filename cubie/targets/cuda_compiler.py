@@ -22,7 +22,7 @@ from numba.cuda.descriptor import cuda_target
 from numba.cuda.lowering import CUDALower
 from numba.cuda.target import CUDATargetContext, CUDATypingContext
 from numba.cuda.typing.templates import (
-    Registry,
+    Registry as Declarations,
     RegistryLoader,
     _OverloadAttributeTemplate,
     _OverloadFunctionTemplate,
@@ -47,7 +47,7 @@ class DeviceTyping(CUDATypingContext):
 
     @override
     def init(self) -> None:
-        self._taken: dict[Registry, tuple[RegistryLoader, Registry]] = {}
+        self._taken: dict[Declarations, tuple[RegistryLoader, Declarations]] = {}
 
     @override
     def refresh(self) -> None:
@@ -63,9 +63,9 @@ class DeviceTyping(CUDATypingContext):
             self.install_registry(import_module(f"numba.cuda.{name}").registry)
 
     @override
-    def install_registry(self, registry: Registry, external_defs_only: bool = False) -> None:
+    def install_registry(self, registry: Declarations, external_defs_only: bool = False) -> None:
         if registry not in self._taken:
-            self._taken[registry] = RegistryLoader(registry), Registry()
+            self._taken[registry] = RegistryLoader(registry), Declarations()
         there, taken = self._taken[registry]
         for name in there.registry_items:
             getattr(taken, name).extend(without(OVERLOADS, there.new_registrations(name)))

@@ -207,6 +207,7 @@ import os, signal, sys, threading, time
 import numpy as np
 import cubie
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have programs in the background ignore it
 system = cubie.create_ode_system("dx = -k*x", states={"x": 1.0}, parameters=["k"])
 solver = cubie.Solver(system, device="cpu", method="rk4", first_step=1e-7, max_steps=2**31 - 1, lanes=1)
 solver.compile()
