@@ -14,6 +14,23 @@ def without(overloads: tuple[type, ...], declarations: Iterable[Any]) -> Iterato
             yield declared
 
 
+def middle_passes(untyped: Any, typed: Any) -> tuple[Any, ...]:
+    """Return numba's passes, out of its two modules, between translating bytecode and lowering: those that the dialect
+    needs.
+    """
+    return (
+        untyped.FixupArgs,
+        untyped.IRProcessing,
+        untyped.InlineInlinables,
+        untyped.DeadBranchPrune,
+        untyped.GenericRewrites,
+        untyped.ReconstructSSA,
+        typed.NopythonTypeInference,
+        typed.PreLowerStripPhis,
+        typed.IRLegalization,
+    )
+
+
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Look for no cycles meanwhile: a compilation makes a million objects that live until its end."""

@@ -23,13 +23,15 @@ from numba.cuda.lowering import CUDALower
 from numba.cuda.target import CUDATargetContext, CUDATypingContext
 from numba.cuda.typing.templates import (
     Registry as Declarations,
+)
+from numba.cuda.typing.templates import (
     RegistryLoader,
     _OverloadAttributeTemplate,
     _OverloadFunctionTemplate,
 )
 from typing_extensions import override
 
-from cubie.targets.compilation import uncollected, without
+from cubie.targets.compilation import middle_passes, uncollected, without
 
 DECLARED: Final = ("cudadecl", "cudamath", "libdevicedecl")
 """Where numba-cuda has the types of what device code can do."""
@@ -153,15 +155,7 @@ class Pipeline(compiler.CUDACompiler):
         passes = PassManager("cubie")
         for step in (
             compiler.CUDATranslateBytecode,
-            untyped_passes.FixupArgs,
-            untyped_passes.IRProcessing,
-            untyped_passes.InlineInlinables,
-            untyped_passes.DeadBranchPrune,
-            untyped_passes.GenericRewrites,
-            untyped_passes.ReconstructSSA,
-            typed_passes.NopythonTypeInference,
-            typed_passes.PreLowerStripPhis,
-            typed_passes.IRLegalization,
+            *middle_passes(untyped_passes, typed_passes),
             compiler.CreateLibrary,
             NativeLowering,
             compiler.CUDABackend,

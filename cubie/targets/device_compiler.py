@@ -28,7 +28,7 @@ from numba.core.typing.templates import (
 from numba.core.typing.templates import builtin_registry as declared
 from typing_extensions import override
 
-from cubie.targets.compilation import uncollected, without
+from cubie.targets.compilation import middle_passes, uncollected, without
 from cubie.targets.machine_code import SYMBOL
 
 NAME: Final = "cubie"
@@ -105,15 +105,7 @@ class Pipeline(compiler.CompilerBase):
         passes = PassManager(NAME)
         for step in (
             untyped_passes.TranslateByteCode,
-            untyped_passes.FixupArgs,
-            untyped_passes.IRProcessing,
-            untyped_passes.InlineInlinables,
-            untyped_passes.DeadBranchPrune,
-            untyped_passes.GenericRewrites,
-            untyped_passes.ReconstructSSA,
-            typed_passes.NopythonTypeInference,
-            typed_passes.PreLowerStripPhis,
-            typed_passes.IRLegalization,
+            *middle_passes(untyped_passes, typed_passes),
             PartLowering,
             typed_passes.NoPythonBackend,
         ):
