@@ -138,16 +138,17 @@ def bogacki_shampine(span: Span, first_step: float, rtol: float, atol: float, la
         error = h * (-5 * k1 / 72 + k2 / 12 + k3 / 9 - k4 / 8)
         norm = float(np.sqrt(np.mean((error / (atol + rtol * np.maximum(abs(y), abs(y_next)))) ** 2)))
         n_steps += 1
-        gain = law.safety * norm ** (-1 / power)
+        elementary = law.safety * norm ** (-1 / power)
         if norm > 1:
             n_rejected += 1
-            h, cap = h * max(law.min_gain, min(gain, 1.0)), 1.0
+            h, cap = h * max(law.min_gain, min(elementary, 1.0)), 1.0
             continue
         gain = law.safety ** sum(law.beta) * norm ** (-law.beta[0] / power)
         for beta, past in zip(law.beta[1:], past_errors, strict=False):
             gain *= past ** (-beta / power)
         for alpha, past in zip(law.alpha, past_gains, strict=False):
             gain *= past**-alpha
+        gain = min(gain, elementary) if law.is_bounded else gain
         gain = min(max(gain, law.min_gain), cap)
         t, y, k1, h, cap = (span[1] if last else t + h), y_next, k4, h * gain, law.max_gain
         past_errors, past_gains = [max(norm, LEAST_REMEMBERED_ERROR), past_errors[0]], [gain]
