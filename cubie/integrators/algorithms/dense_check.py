@@ -17,7 +17,7 @@ from cubie._types import FloatPrecision, Mask, PersistentBank, RateFn, Real, Sha
 from cubie.integrators.algorithms.base_algorithm_step import DenseCheckFn, InterpolateFn
 from cubie.integrators.matrix_free_solvers.mass_product import WeighFn
 from cubie.targets.base import Target
-from cubie.targets.unroll import static
+from cubie.targets.unroll import nothing, static
 
 THETA: Final = 0.3
 REACH: Final = 0.125
@@ -48,7 +48,7 @@ def make_dense_check(
     points = tuple(precision(THETA + REACH * k) for k, _ in STENCIL)
     weights, n_points = tuple(precision(-weight / REACH) for _, weight in STENCIL), len(STENCIL)
     rate_of, interpolate, filtered, weighed = parts
-    weigh = weighed or _weigh_nothing(target)
+    weigh = weighed or nothing
     fma, select, splat, absolute, zero = target.fma, target.select, target.splat, target.absolute, precision(0)
 
     @target.device
@@ -86,11 +86,3 @@ def make_dense_check(
             error[i] = select(is_larger, defect[i], error[i])
 
     return check_dense
-
-
-def _weigh_nothing(target: Target) -> WeighFn:
-    @target.device
-    def weigh_nothing(vector: Vector) -> None:
-        return None
-
-    return weigh_nothing

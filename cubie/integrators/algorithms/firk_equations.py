@@ -11,10 +11,9 @@ from cubie._types import FloatPrecision, RateFn, Real, Scalar, Vector
 from cubie.integrators.algorithms.firk_weights import FirkWeights
 from cubie.integrators.algorithms.rounded_tableau import nonzero
 from cubie.integrators.matrix_free_solvers.mass_product import WeighFn as MultiplyFn
-from cubie.integrators.matrix_free_solvers.mass_product import multiply_nothing
 from cubie.integrators.matrix_free_solvers.stage_systems import StageSystemsSettings
 from cubie.targets.base import Target
-from cubie.targets.unroll import expression, static
+from cubie.targets.unroll import expression, nothing, static
 
 
 class Work(NamedTuple):
@@ -84,7 +83,7 @@ def make_load(
     n, s, n_real = systems.system.n_states, len(weights.c), systems.n_real
     c, stages, inverse, uses = weights.c, weights.stages, weights.stages_inverse, nonzero(weights.stages)
     scales, pair_scales, n_pairs, fma = systems.scales, systems.pair_scales, len(systems.pair_scales), target.fma
-    multiply, has_mass, zero = mass or multiply_nothing(target), mass is not None, systems.precision(0)
+    multiply, has_mass, zero = mass or nothing, mass is not None, systems.precision(0)
 
     @expression
     def held(w: Vector, i: int) -> Real | Scalar:

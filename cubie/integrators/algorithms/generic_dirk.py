@@ -48,7 +48,6 @@ from cubie.integrators.matrix_free_solvers.consistency_memory import consistent_
 from cubie.integrators.matrix_free_solvers.linear_choice import configured_linear, make_linear_solver
 from cubie.integrators.matrix_free_solvers.mass_product import WeighFn as MultiplyFn
 from cubie.integrators.matrix_free_solvers.mass_product import make_weigh as make_mass_product
-from cubie.integrators.matrix_free_solvers.mass_product import multiply_nothing
 from cubie.integrators.matrix_free_solvers.newton_krylov import NewtonKrylov
 from cubie.odesystems.rate_function import RateFunction
 from cubie.targets.unroll import expression, nothing, static
@@ -184,7 +183,7 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
             self.newton.device_function.solve_linear,
         )
         stage_rate, fma, splat = self._stage_rate(), self.target.fma, self.target.splat
-        multiply = self._mass() or multiply_nothing(self.target)
+        multiply = self._mass() or nothing
 
         @self.target.device
         def estimate(

@@ -39,12 +39,12 @@ from cubie.integrators.matrix_free_solvers.consistency_memory import consistent_
 from cubie.integrators.matrix_free_solvers.constraints import constraints_of, without_constraints
 from cubie.integrators.matrix_free_solvers.convergence import make_convergence, make_weigh
 from cubie.integrators.matrix_free_solvers.mass_product import WeighFn as MultiplyFn
-from cubie.integrators.matrix_free_solvers.mass_product import make_product, multiply_nothing
+from cubie.integrators.matrix_free_solvers.mass_product import make_product
 from cubie.integrators.matrix_free_solvers.mass_product import make_weigh as make_mass_product
 from cubie.integrators.matrix_free_solvers.stage_systems import StageSystems
 from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.rate_function import RateFunction
-from cubie.targets.unroll import static
+from cubie.targets.unroll import nothing, static
 
 
 class FirkChanges(TypedDict, total=False):
@@ -145,7 +145,7 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
         """
         system = self.settings.system
         if not constraints_of(system):
-            return multiply_nothing(self.target)
+            return nothing
         return make_product(self.target, without_constraints(system), system.n_states, self.settings.precision)
 
     def _check_dense(self, interpolate: InterpolateFn) -> DenseCheckFn:
@@ -189,7 +189,7 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
         rate_weight = precision(float(settings.estimate.rate_weight))
         filter_error, (below, kept) = self.systems.device_function.filter, self.child_allocators("systems")
         rate_of, fma, splat = self.rate.device_function, self.target.fma, self.target.splat
-        multiply = self._mass() or multiply_nothing(self.target)
+        multiply = self._mass() or nothing
         drop_constraints = self._drop_constraints()
         evaluates = not is_stiffly_accurate or settings.system.mass_matrix is not None
 

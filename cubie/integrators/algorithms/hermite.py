@@ -10,6 +10,7 @@ from typing import NamedTuple
 from cubie._types import AllocateFn, FloatPrecision, PersistentBank, Real, SharedBank, Vector
 from cubie.integrators.algorithms.base_algorithm_step import InterpolateFn, PrepareDenseFn, SlopeFn
 from cubie.targets.base import Target
+from cubie.targets.unroll import nothing
 
 
 class DenseFunctions(NamedTuple):
@@ -22,22 +23,6 @@ class DenseFunctions(NamedTuple):
 def cubic_hermite(target: Target, n_states: int, precision: FloatPrecision) -> DenseFunctions:
     """Build third-order dense output from the states and rates at both ends of a step."""
     n, fma, one, two = n_states, target.fma, precision(1), precision(2)
-
-    @target.device
-    def prepare_dense(
-        t: Real,
-        dt: Real,
-        y: Vector,
-        rate: Vector,
-        parameters: Vector,
-        drivers: Vector,
-        y_next: Vector,
-        rate_next: Vector,
-        out: Vector,
-        shared: SharedBank,
-        persistent: PersistentBank,
-    ) -> None:
-        return
 
     @target.device
     def interpolate(
@@ -59,7 +44,7 @@ def cubic_hermite(target: Target, n_states: int, precision: FloatPrecision) -> D
             ends = fma(rest, rate[i], theta * rate_next[i])
             out[i] = fma(bend, fma(slope, rise, dt * ends), fma(theta, rise, y[i]))
 
-    return DenseFunctions(prepare_dense, interpolate)
+    return DenseFunctions(nothing, interpolate)
 
 
 def cubic_hermite_of_slopes(

@@ -43,14 +43,13 @@ from cubie.integrators.matrix_free_solvers.mass_product import (
     WeighFn,
     make_product,
     make_weigh,
-    multiply_nothing,
 )
 from cubie.odesystems.ode_system import ODESystem
 from cubie.odesystems.rate_function import RateFunction
 from cubie.odesystems.sources import jacobian_source, time_derivative_source
 from cubie.odesystems.symbolic.emit import DeviceSource
 from cubie.status import Status
-from cubie.targets.unroll import static
+from cubie.targets.unroll import nothing, static
 
 MAX_ITERATIONS: Final = 25
 
@@ -174,7 +173,7 @@ class Consistency(CUDAFactory[ConsistencySettings, ConsistencyFunctions]):
         settings, precision, n = self.settings, self.settings.precision, self.settings.system.n_states
         combined = tuple((i, k, factor) for i in range(n) for k, factor in settings.constraints.get(i, ((i, 1.0),)))
         is_combined = any(i != k for i, k, _ in combined)
-        combine = make_product(self.target, combined, n, precision) if is_combined else multiply_nothing(self.target)
+        combine = make_product(self.target, combined, n, precision) if is_combined else nothing
         jacobian_of = self._generated(jacobian_source(settings.system, precision))
         is_constraint = tuple(i in settings.constraints for i in range(n))
         return Parts(
@@ -256,7 +255,7 @@ class Consistency(CUDAFactory[ConsistencySettings, ConsistencyFunctions]):
 
     def _project(self, parts: Parts, correct: CorrectFn) -> ProjectFn:
         settings, target, n = self.settings, self.target, self.settings.system.n_states
-        multiply = make_weigh(target, settings.system, settings.precision) or multiply_nothing(target)
+        multiply = make_weigh(target, settings.system, settings.precision) or nothing
         (jacobian_of, _, eliminate_in, substitute, is_constraint), n_errors = parts, settings.n_errors
         allocate_jacobian, allocate_factors = self.allocator("jacobian"), self.allocator("factors")
         allocate_correction, zero, one = self.allocator("correction"), settings.precision(0), settings.precision(1)

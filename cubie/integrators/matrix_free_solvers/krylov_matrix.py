@@ -10,6 +10,7 @@ from cubie._types import FloatPrecision, Vector
 from cubie.integrators.matrix_free_solvers.krylov_memory import KrylovMemory, OperatorFn
 from cubie.odesystems.derivative_functions import JvpFn
 from cubie.targets.base import Target
+from cubie.targets.unroll import nothing
 
 
 class InvertFn(Protocol):
@@ -25,12 +26,12 @@ class ScaleLoadFn(Protocol):
 
 
 class KrylovMatrix(NamedTuple):
-    """The device functions of one matrix; `scale_load` is None where its rows are left as they are."""
+    """The device functions of one matrix; `scale_load` does nothing where its rows are left as they are."""
 
     invert: InvertFn
     operate: OperatorFn
     divide: OperatorFn
-    scale_load: ScaleLoadFn | None = None
+    scale_load: ScaleLoadFn = nothing
 
 
 def plain_matrix(target: Target, n: int, precision: FloatPrecision, least: float, product_of: JvpFn) -> KrylovMatrix:
@@ -134,13 +135,3 @@ def make_pair_invert(target: Target, n: int, precision: FloatPrecision, least: f
             k.inverse[n + i] = select(is_nothing, splat(zero), -im * per_square)
 
     return invert
-
-
-def leave_load(target: Target) -> ScaleLoadFn:
-    """Build what does nothing to a right side."""
-
-    @target.device
-    def scale_load(b: Vector, k: KrylovMemory) -> None:
-        return None
-
-    return scale_load

@@ -13,7 +13,7 @@ from cubie._types import PersistentBank, Real, SharedBank, StatusBits, Vector
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, FunctionT_co, Recording, buffer
 from cubie.integrators.matrix_free_solvers.gmres import basis_size, coefficients_size, make_gmres
-from cubie.integrators.matrix_free_solvers.krylov_matrix import KrylovMatrix, leave_load, plain_matrix, plain_pair
+from cubie.integrators.matrix_free_solvers.krylov_matrix import KrylovMatrix, plain_matrix, plain_pair
 from cubie.integrators.matrix_free_solvers.krylov_memory import IterateFn, KrylovMemory
 from cubie.integrators.matrix_free_solvers.krylov_methods import (
     KrylovParts,
@@ -104,7 +104,7 @@ class KrylovFactory(CUDAFactory[KrylovSettings, FunctionT_co]):
     def _solve(self, n_parts: int, matrix: KrylovMatrix) -> SolveFn:
         target, ok, failed = self.target, np.int32(0), np.int32(Status.linear_failed)
         open_memory, iterate = self._open(), self._iterate(n_parts, matrix)
-        scale_load = matrix.scale_load or leave_load(target)
+        scale_load = matrix.scale_load
         select, splat = target.select, target.splat
 
         @target.apart

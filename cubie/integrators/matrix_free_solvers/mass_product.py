@@ -42,13 +42,3 @@ def make_product(target: Target, entries: MassEntries, n: int, precision: FloatP
     )
     weigh: WeighFn = target.from_source(source.name, source.text, source.constants, precision)
     return weigh
-
-
-def multiply_nothing(target: Target) -> WeighFn:
-    """Build the product with the identity."""
-
-    @target.device
-    def unchanged(vector: Vector) -> None:
-        return None
-
-    return unchanged

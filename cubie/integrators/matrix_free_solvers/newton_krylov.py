@@ -29,8 +29,8 @@ from cubie.integrators.matrix_free_solvers.convergence import (
 )
 from cubie.integrators.matrix_free_solvers.linear_functions import FactorFn, LinearFactory, SolveFn
 from cubie.integrators.matrix_free_solvers.mass_product import make_weigh as make_mass_product
-from cubie.integrators.matrix_free_solvers.mass_product import multiply_nothing
 from cubie.odesystems.rate_function import RateFunction
+from cubie.targets.unroll import nothing
 
 
 @final
@@ -173,7 +173,7 @@ class NewtonKrylov(CUDAFactory[NewtonSettings, NewtonFunctions]):
         n, zero = self.settings.n_states, self.settings.precision(0)
         rate_of, allocate_speed = self.rate.device_function, self.allocator("speed")
         mass = make_mass_product(self.target, self.rate.settings.system, self.settings.precision)
-        multiply = mass or multiply_nothing(self.target)
+        multiply = mass or nothing
         begin, resolve, judge, end = make_convergence(self.target, self.settings.iteration)
         record_state, record_correction = self.recorder("states"), self.recorder("corrections")
         fma, select, splat, any_run = self.target.fma, self.target.select, self.target.splat, self.target.any_run
