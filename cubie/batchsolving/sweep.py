@@ -176,13 +176,9 @@ def make_inputs(
     """
     if sweep not in SWEEPS:
         raise unknown_name(sweep, SWEEPS, "sweep")
-    given = _columns(interface, "y0", y0, sweep, gathers) | _columns(
-        interface, "parameters", parameters, sweep, gathers
-    )
-    defaults = interface.defaults_in(precision)
-    for position in defaults.unfit:
-        if position not in given:
-            _refuse_default(interface, position, defaults.values)
+    given = _columns(interface, "y0", y0, sweep, gathers)
+    given |= _columns(interface, "parameters", parameters, sweep, gathers)
+    defaults = _defaults(interface, given, precision)
     lengths = _axis_lengths(given)
     n_runs = math.prod(lengths.values())
     swept = tuple(position in given and given[position].array.size > 1 for position in range(len(interface.inputs)))
@@ -191,7 +187,7 @@ def make_inputs(
     values = _empty(n_values, precision, target)
     layout = _layout(swept, n_runs, is_there)
     here = ~np.array(is_there) if any(is_there) else slice(None)
-    values[layout.offsets[here]] = defaults.values[here]
+    values[layout.offsets[here]] = defaults[here]
     is_late, pending = target is not None and target.fetches and values.size > LATE, list[Pending]()
     coordinates: dict[str, FloatArray | DeviceArray] = {}
     for (position, column), start in zip(given.items(), layout.offsets[[*given]].tolist(), strict=True):
@@ -272,6 +268,15 @@ def _columns(
         axis = "" if sweep == "paired" else label if isinstance(given, Mapping) else argument
         columns[position] = _Column(label, array, axis)
     return dict(sorted(columns.items()))
+
+
+def _defaults(interface: SystemInterface, given: Mapping[int, _Column], precision: FloatPrecision) -> FloatArray:
+    """Return what inputs are where nothing is given; raise if something must be."""
+    defaults = interface.defaults_in(precision)
+    for position in defaults.unfit:
+        if position not in given:
+            _refuse_default(interface, position, defaults.values)
+    return defaults.values
 
 
 def _refuse_default(interface: SystemInterface, position: int, rounded: FloatArray) -> None:
