@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Final, ParamSpec, TypeAlias, TypeVar, final
 
-import numpy as np
 import pytest
 from cuda.core import Linker, LinkerOptions, ObjectCode
 from numba import cuda, types
@@ -14,6 +13,7 @@ from numba.core.typing.templates import Signature
 
 from cubie.batchsolving.batch_solver_kernel import BatchSolverKernel
 from cubie.integrators.loops.ode_loop_config import loop_arguments
+from cubie.targets.cuda_driver import signature
 from cubie.targets.cuda_launch import CudaKernel
 
 P = ParamSpec("P")
@@ -21,12 +21,6 @@ R = TypeVar("R")
 Capability: TypeAlias = tuple[int, int]
 
 CAPABILITIES: Final[tuple[Capability, ...]] = ((8, 0), (9, 0), (12, 0))
-ELEMENTS: Final = {
-    np.float32: types.float32,
-    np.float64: types.float64,
-    np.int32: types.int32,
-    np.int64: types.int64,
-}
 
 
 @final
@@ -39,7 +33,7 @@ class Resources:
     spill_bytes: int
 
 
-def compile_ptx(kernel: Callable[P, R], signature: Signature, capability: Capability) -> str:
+def compile_ptx(kernel: Callable[P, R], kinds: Signature, capability: Capability) -> str:
     """Compile a kernel; device functions in it ask what the current GPU can do, and are told `capability`."""
     from cubie.targets.cuda_compiler import cut_down  # the simulator has no such thing
 
@@ -47,7 +41,7 @@ def compile_ptx(kernel: Callable[P, R], signature: Signature, capability: Capabi
         device = SimpleNamespace(compute_capability=capability)
         patch.setattr("numba.cuda.dispatcher.get_current_device", lambda: device)
         with cut_down():
-            text, _ = cuda.compile_ptx(kernel, signature, cc=capability)
+            text, _ = cuda.compile_ptx(kernel, kinds, cc=capability)
     return text
 
 
@@ -56,9 +50,7 @@ def batch_kernel_ptx(kernel: BatchSolverKernel, capability: Capability) -> str:
     launched = kernel.device_function
     assert isinstance(launched, CudaKernel)
     arguments = loop_arguments(kernel.settings.precision)
-    typed = (types.Array(ELEMENTS[a.precision], 1, "C") if a.is_array else ELEMENTS[a.precision] for a in arguments)
-    bounds = (types.int64,) * 4
-    return compile_ptx(launched._compiled.py_func, types.void(*bounds, *typed), capability)
+    return compile_ptx(launched._compiled.py_func, types.void(*signature(arguments)), capability)
 
 
 def resources(ptx: str, capability: Capability) -> Resources:

@@ -72,6 +72,18 @@ def _device(function: Callable[P, R]) -> DeviceFunction[P, R]:
 
 
 @_device
+def seen(memory: Vector) -> Vector:
+    return memory
+
+
+view = shared_view = seen
+if not SIMULATED:
+    from cubie.targets import cuda_storage
+
+    view, shared_view = cast(Any, cuda_storage.view), cast(Any, cuda_storage.shared_view)
+
+
+@_device
 def any_run(mask: bool) -> bool:
     return mask
 
@@ -88,13 +100,13 @@ def splat(value: Real) -> Real:
 
 @_device
 def load_at(array: GlobalReals, index: int) -> Real:
-    return array[np.uint64(index)]  # type: ignore[index]  # unsigned: no code for indices below zero
+    return array[index]
 
 
 @_device
 def store_at(array: Vector, index: int, value: Real, mask: bool) -> None:
     if mask:
-        array[np.uint64(index)] = value  # type: ignore[index]  # as above
+        array[index] = value
 
 
 @_device
@@ -279,6 +291,7 @@ class CudaTarget(Target):
                 array = persistent_parent[persistent_local_slice]
             else:
                 array = cuda.local.array(local_size, precision)
+            array = view(array)
             if _poison:
                 for i in range(size):
                     array[i] = poison
@@ -301,14 +314,16 @@ class CudaTarget(Target):
     @override
     def kernel(self, solve_runs: SolveRunsFn, layout: KernelLayout, /) -> CudaKernel:
         names = ", ".join(argument.name for argument in layout.arguments)
+        views = ", ".join(f"view({a.name})" if a.is_array else a.name for a in layout.arguments)
         text = (
             f"def kernel(start, stop, first_run, n_slots, {names}):\n"
             "    run = start + cuda.grid(1)\n"
             "    if run < stop:\n"
-            f"        solve_thread(run, group(first_run, n_slots, {names}))\n"
+            f"        solve_thread(run, group(first_run, n_slots, {views}))\n"
         )
         namespace: dict[str, Any] = {
             "cuda": cuda,
+            "view": view,
             "group": layout.group,
             "solve_thread": self._solve_thread(solve_runs, layout),
         }
@@ -386,10 +401,10 @@ class CudaTarget(Target):
         persistent_size, poison = max(n_persistent, 1), self.poison
 
         def solve_thread(run: int, arguments: Any) -> None:
-            block: Any = cuda.shared.array(0, shared_precision)
+            block: Any = shared_view(cuda.shared.array(0, shared_precision))
             first = cuda.threadIdx.x * shared_stride
             shared = block[first : first + n_shared]
-            persistent: Any = cuda.local.array(persistent_size, persistent_precision)
+            persistent: Any = view(cuda.local.array(persistent_size, persistent_precision))
             if poison:
                 for i in range(n_shared):
                     shared[i] = shared_poison

@@ -10,13 +10,11 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, Final, final
 
-from numba.core import types
 from numba.cuda import compiler, cudaimpl
 from numba.cuda.core import typed_passes, untyped_passes
 from numba.cuda.core.analysis import compute_use_defs, must_use_alloca
 from numba.cuda.core.compiler_lock import global_compiler_lock
 from numba.cuda.core.compiler_machinery import PassManager, register_pass
-from numba.cuda.core.imputils import Registry as Implementations
 from numba.cuda.core.ir import assign_types
 from numba.cuda.descriptor import cuda_target
 from numba.cuda.lowering import CUDALower
@@ -82,7 +80,6 @@ class DeviceContext(CUDATargetContext):
     def load_additional_registries(self) -> None:
         for name in IMPLEMENTED:
             self.install_registry(import_module(f"numba.cuda.{name}").registry)
-        self.install_registry(indexing)
 
     @override
     def refresh(self) -> None:
@@ -92,31 +89,6 @@ class DeviceContext(CUDATargetContext):
     def read(self) -> None:
         """Take what has been implemented since the last time."""
         super().refresh()
-
-
-indexing: Final = Implementations("cubie")
-"""Elements of arrays at places that are written out, as in generated code: by address alone."""
-
-
-def _element_pointer(context: Any, builder: Any, kind: Any, array: Any, place: int) -> Any:
-    data = builder.extract_value(array, context.data_model_manager[kind].get_field_position("data"))
-    return builder.gep(data, [context.get_constant(types.intp, place)], inbounds=True)
-
-
-@indexing.lower("static_getitem", types.Array, types.IntegerLiteral)
-def read(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
-    """Load one element."""
-    array, place = arguments
-    return context.unpack_value(builder, sig.return_type, _element_pointer(context, builder, sig.args[0], array, place))
-
-
-@indexing.lower("static_setitem", types.Array, types.Integer, types.Number)
-def write(context: Any, builder: Any, sig: Any, arguments: Any) -> None:
-    """Store one element."""
-    array, place, value = arguments
-    kind, _, given = sig.args
-    stored = context.cast(builder, value, given, kind.dtype)
-    context.pack_value(builder, kind.dtype, stored, _element_pointer(context, builder, kind, array, place))
 
 
 @final

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from cubie._types import Precision
 from cubie.targets.base import KernelLayout
-from cubie.targets.cuda_driver import ArgumentBlock, Driver, array_words
-from cubie.targets.cuda_memory import SMALL_BYTES, Arena, Constants, Piece, Slot, address_of, places_of, words_of
+from cubie.targets.cuda_driver import ArgumentBlock, Driver
+from cubie.targets.cuda_memory import SMALL_BYTES, Arena, Constants, Piece, Slot, address_of, places_of
 from cubie.targets.device_array import DeviceArray
 from cubie.targets.flow import Flow, pieces_of
 
@@ -110,7 +110,8 @@ class DeviceLauncher:
         address = memory.address(total)
         slot = self._slots[0] if self._slots else self._new_slot()
         sent = self._send(inputs, n_runs, flow, 1)
-        self._integrate(slot, (0, n_runs), sent, words_of(outputs, n_runs, places, address), block, shared_bytes, flow)
+        taken = [address + place for place in places]
+        self._integrate(slot, (0, n_runs), sent, taken, block, shared_bytes, flow)
         while not flow.check():
             pass
         self.driver.wait(slot.last)
@@ -162,7 +163,7 @@ class DeviceLauncher:
         """Copy arrays to the GPU, of the first one what all runs share; arrays come before numbers."""
         arrays = [value for value in inputs if isinstance(value, np.ndarray)]
         stream, values = int(self._streams[0]), arrays[0]
-        constants = self._constants.words(arrays[1:], stream)
+        constants = self._constants.addresses(arrays[1:], stream)
         n_bytes = values.nbytes + sum(row.n_bytes for row in flow.there)
         there, here, place = self._values.address(max(n_bytes, 1)), address_of(values), values.nbytes
         pitch = n_runs * values.itemsize
@@ -180,8 +181,7 @@ class DeviceLauncher:
         self.driver.record(sent, stream)
         for other in self._streams[1:n_streams]:
             self.driver.hold(int(other), sent)
-        words = [*array_words(there, n_bytes // values.itemsize, values.itemsize), *constants, *inputs[len(arrays) :]]
-        return Sent(words, there, here, pitch, values.itemsize if travels else 0)
+        return Sent([there, *constants, *inputs[len(arrays) :]], there, here, pitch, values.itemsize if travels else 0)
 
     def _start(
         self,
@@ -196,7 +196,7 @@ class DeviceLauncher:
     ) -> None:
         """Set off the copies of one piece's inputs, its kernel, and the copies of its results."""
         memory = slot.small_address if piece.is_small else address + piece.begin
-        taken = words_of(outputs, piece.stop - piece.start, piece.places, memory)
+        taken = [memory + place for place in piece.places]
         self._integrate(slot, (piece.start, piece.stop), sent, taken, block, shared_bytes, flow)
         if not piece.is_small:
             for i, (output, place) in enumerate(zip(outputs, piece.places, strict=True)):

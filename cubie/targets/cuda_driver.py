@@ -19,7 +19,6 @@ SLOT_BYTES: Final = 8
 BOUNDS: Final = 4
 """The integers that every kernel takes first: start, stop, first run, number of slots."""
 FORMATS: Final[dict[Any, str]] = {np.float32: "f4x", np.float64: "d", np.int32: "i4x", np.int64: "q"}
-ARRAY_FORMAT: Final = "7q"
 ELEMENTS: Final[dict[Any, Any]] = {
     np.float32: types.float32,
     np.float64: types.float64,
@@ -138,7 +137,7 @@ class ArgumentBlock:
     """A kernel's arguments in memory, each in eight bytes, and the pointers to them that the driver takes."""
 
     def __init__(self, arguments: Iterable[Argument]) -> None:
-        formats = ["q"] * BOUNDS + [ARRAY_FORMAT if a.is_array else FORMATS[a.precision] for a in arguments]
+        formats = ["q"] * BOUNDS + ["q" if a.is_array else FORMATS[a.precision] for a in arguments]
         self._format: Final = struct.Struct("<" + "".join(formats))
         n_slots = self._format.size // SLOT_BYTES
         self._memory: Final = ctypes.create_string_buffer(self._format.size)
@@ -155,12 +154,7 @@ class ArgumentBlock:
             self._format.pack_into(self._memory, 0, *rounded)
 
 
-def array_words(address: int, size: int, item_bytes: int) -> tuple[int, ...]:
-    """Return what a kernel takes for an array: two unused pointers, sizes, address, length and stride."""
-    return 0, 0, size, item_bytes, address, size, item_bytes
-
-
 def signature(arguments: Iterable[Argument]) -> tuple[Any, ...]:
     """Return the types of a kernel's arguments, of the bounds of its runs too."""
     kinds = ((ELEMENTS[argument.precision], argument.is_array) for argument in arguments)
-    return (types.int64,) * BOUNDS + tuple(types.Array(kind, 1, "C") if is_array else kind for kind, is_array in kinds)
+    return (types.int64,) * BOUNDS + tuple(types.CPointer(kind) if is_array else kind for kind, is_array in kinds)

@@ -12,11 +12,10 @@ from numba import cuda
 
 from cubie._types import Precision
 from cubie.targets.base import Argument
-from cubie.targets.cuda_driver import ELEMENTS, ArgumentBlock, Driver, array_words, signature
+from cubie.targets.cuda_driver import ELEMENTS, ArgumentBlock, Driver, signature
 from cubie.targets.device_array import DeviceArray, DeviceView
 
 BLOCK: Final = 256
-NOWHERE: Final = 1 << 62
 PRECISIONS: Final[dict[Any, Any]] = {np.dtype(precision): precision for precision in ELEMENTS}
 
 
@@ -26,7 +25,7 @@ def spread(n_runs: int, n_given: int, repeats: int, stride: int, given: Any, val
         place = (run // repeats) % n_given
         values[run] = np.float64(given[place * stride])
         if not math.isfinite(values[run]):
-            cuda.atomic.min(bad, 0, place)  # type: ignore[attr-defined]  # not in the stubs
+            bad[0] = 1
 
 
 @final
@@ -47,21 +46,15 @@ class Spreading:
         self._bad: Final[Any] = cuda.device_array(1, np.int64)
         self._lock: Final = threading.Lock()
 
-    def __call__(self, view: DeviceView, repeats: int, values: int, n_runs: int, item_bytes: int) -> int | None:
-        """Fill memory with values; return the place of the first that is not finite."""
+    def __call__(self, view: DeviceView, repeats: int, values: int, n_runs: int) -> bool:
+        """Fill memory with values; tell whether all are finite."""
         stride = view.strides[0] // view.dtype.itemsize
         bad = int(self._bad.device_ctypes_pointer.value)
-        words = [
-            *array_words(view.address, view.size, view.dtype.itemsize),
-            *array_words(values, n_runs, item_bytes),
-            *array_words(bad, 1, 8),
-        ]
         with self._lock:
-            self._bad.copy_to_device(np.array([NOWHERE]))
-            self._arguments.write((n_runs, view.size, repeats, stride, *words))
+            self._bad.copy_to_device(np.zeros(1, np.int64))
+            self._arguments.write((n_runs, view.size, repeats, stride, view.address, values, bad))
             self._driver.launch(self._function, -(-n_runs // BLOCK), BLOCK, 0, 0, self._arguments.address)
-            place = int(self._bad.copy_to_host()[0])
-        return None if place == NOWHERE else place
+            return not self._bad.copy_to_host()[0]
 
 
 @lru_cache(maxsize=64)
@@ -92,5 +85,6 @@ class GpuInputs:
             memory: Any = cuda.device_array(n_runs, precision)
             address = int(memory.device_ctypes_pointer.value)
             fill = _spreading(view.dtype.str, np.dtype(precision).str, self._device_id)
-            bad = fill(view, repeats, address, n_runs, np.dtype(precision).itemsize)
-        return DeviceArray(memory, address, (n_runs,), precision, self._device_id), bad
+            bad_run = None if fill(view, repeats, address, n_runs) else np.argmin(np.isfinite(memory.copy_to_host()))
+        place = None if bad_run is None else int(bad_run) // repeats % view.size
+        return DeviceArray(memory, address, (n_runs,), precision, self._device_id), place

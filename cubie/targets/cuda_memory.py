@@ -9,7 +9,7 @@ import numpy as np
 from numba import cuda
 from numpy.typing import NDArray
 
-from cubie.targets.cuda_driver import Driver, array_words
+from cubie.targets.cuda_driver import Driver
 from cubie.targets.flow import aligned
 from cubie.targets.pinned import PinnedPool
 
@@ -85,32 +85,31 @@ class Constants:
         self._memory: Final = Arena()
         self._small: Final[NDArray[np.uint8]] = cuda.pinned_array(SMALL_BYTES, np.uint8)
         self._sent: tuple[NDArray[Any], ...] = ()
-        self._words: list[int] = []
+        self._addresses: list[int] = []
 
     @property
     def n_bytes(self) -> int:
         """How much device memory they take."""
         return self._memory.n_bytes
 
-    def words(self, arrays: Sequence[NDArray[Any]], stream: int) -> list[int]:
-        """Return what a kernel takes for them, once the stream has come so far."""
+    def addresses(self, arrays: Sequence[NDArray[Any]], stream: int) -> list[int]:
+        """Return where they start, once the stream has come so far."""
         if len(arrays) == len(self._sent) and all(map(lambda a, b: a is b, arrays, self._sent)):
-            return self._words
+            return self._addresses
         flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays]
         places, total = places_of([array.nbytes for array in flat])
-        address, words = self._memory.address(max(total, 1)), list[int]()
+        address = self._memory.address(max(total, 1))
         for array, place in zip(flat, places, strict=True):
             if total <= SMALL_BYTES:
                 self._small[place : place + array.nbytes] = array.view(np.uint8)
             else:
                 self._driver.send(address + place, array.ctypes.data, array.nbytes, stream)
-            words += array_words(address + place, array.size, array.itemsize)
         if total <= SMALL_BYTES:
             self._driver.send(address, self._small.ctypes.data, total, stream)
         else:
             self._driver.finish(stream)  # copies of theirs may be read still
-        self._sent, self._words = tuple(arrays), words
-        return words
+        self._sent, self._addresses = tuple(arrays), [address + place for place in places]
+        return self._addresses
 
 
 def places_of(sizes: Sequence[int]) -> tuple[tuple[int, ...], int]:
@@ -126,12 +125,3 @@ def address_of(array: NDArray[Any]) -> int:
     """Return where an array starts."""
     address: int = array.__array_interface__["data"][0]  # in a quarter of the time that array.ctypes takes
     return address
-
-
-def words_of(outputs: Sequence[NDArray[Any]], n_runs: int, places: Sequence[int], address: int) -> list[int]:
-    """Return what a kernel takes for the outputs of some runs, at their places in one block."""
-    return [
-        word
-        for output, place in zip(outputs, places, strict=True)
-        for word in array_words(address + place, output.size // output.shape[-1] * n_runs, output.itemsize)
-    ]

@@ -1,4 +1,4 @@
-"""Working memory as device code on a CPU sees it: a numba type that is one pointer.
+"""Working memory as device code sees it: a numba type that is one pointer.
 
 Numba's own arrays are seven numbers each, which functions hand to each other; no device body asks for one of the other
 six.
@@ -20,9 +20,9 @@ from cubie.targets.lanes import IR_ELEMENTS, Lanes, ir_type
 class Storage(types.Type):
     """Elements of one type, `dtype`, from an address on; whoever reads them knows how many there are."""
 
-    def __init__(self, dtype: Any) -> None:
+    def __init__(self, dtype: Any, kind: str = "storage") -> None:
         self.dtype: Final = dtype
-        super().__init__(name=f"storage({dtype})")
+        super().__init__(name=f"{kind}({dtype})")
 
 
 def ir_element(dtype: Any) -> Any:
@@ -52,19 +52,33 @@ def element_pointer(builder: Any, storage: Any, index: Any) -> Any:
     return builder.gep(storage, [index], inbounds=True)
 
 
+def reading(storage: Any, index: Any) -> tuple[Any, ...] | None:
+    """Return the types of an element ``storage[i]``, or of what starts at element i, ``storage[i:j]``, and of both
+    operands; None for what is no such thing.
+    """
+    if isinstance(storage, Storage) and isinstance(index, types.SliceType):
+        return storage, storage, types.slice2_type
+    if isinstance(storage, Storage) and isinstance(index, types.Integer):
+        return storage.dtype, storage, types.intp
+    return None
+
+
+def writing(storage: Any, index: Any) -> tuple[Any, ...] | None:
+    """Return the types of ``storage[i] = value``: of nothing, and of all operands."""
+    if isinstance(storage, Storage) and isinstance(index, types.Integer):
+        return types.none, storage, types.intp, storage.dtype
+    return None
+
+
 @infer_global(operator.getitem)
 class Read(AbstractTemplate):
-    """``storage[i]`` is an element, ``storage[i:j]`` what starts at element i."""
+    """``storage[i]`` and ``storage[i:j]``."""
 
     key = operator.getitem
 
     def generic(self, arguments: Any, keywords: Any) -> Any:
-        storage, index = arguments
-        if not isinstance(storage, Storage):
-            return None
-        if isinstance(index, types.SliceType):
-            return signature(storage, storage, types.slice2_type)
-        return signature(storage.dtype, storage, types.intp) if isinstance(index, types.Integer) else None
+        kinds = reading(*arguments)
+        return kinds and signature(*kinds)
 
 
 @infer_global(operator.setitem)
@@ -74,10 +88,8 @@ class Write(AbstractTemplate):
     key = operator.setitem
 
     def generic(self, arguments: Any, keywords: Any) -> Any:
-        storage, index, _ = arguments
-        if not isinstance(storage, Storage) or not isinstance(index, types.Integer):
-            return None
-        return signature(types.none, storage, types.intp, storage.dtype)
+        kinds = writing(*arguments[:2])
+        return kinds and signature(*kinds)
 
 
 @lower_builtin(operator.getitem, Storage, types.Integer)

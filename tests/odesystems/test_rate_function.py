@@ -15,9 +15,10 @@ from cubie.odesystems.symbolic.functions import FUNCTIONS
 from cubie.targets.base import Argument, KernelLayout, Target
 from cubie.targets.cpu import CpuTarget
 from cubie.targets.cuda import CudaTarget
+from cubie.targets.cuda_driver import ELEMENTS
 from cubie.targets.reference import ReferenceTarget
 from tests.odesystems.evaluate import Values, observables, rates
-from tests.ptx import ELEMENTS, compile_ptx
+from tests.ptx import compile_ptx
 
 UNARY: Final = [row.name for row in FUNCTIONS.values() if row.takes == ("real",) and row.name != "negative"]
 EVERYTHING: Final = create_ode_system(

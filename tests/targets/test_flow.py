@@ -9,7 +9,7 @@ import pytest
 
 from cubie.targets.base import Argument
 from cubie.targets.cuda_device import BusyTime
-from cubie.targets.cuda_driver import ArgumentBlock, array_words
+from cubie.targets.cuda_driver import ArgumentBlock
 from cubie.targets.flow import ALIGNMENT, LEAST_PIECE, MOST_PIECE, STILL, pieces_of
 
 MILLION = 1 << 20
@@ -66,11 +66,11 @@ def test_arguments_are_eight_bytes_each_and_what_single_precision_cannot_hold_is
     ]
     block = ArgumentBlock(arguments)
     for longest in (math.inf, 1e300):
-        block.write((0, 5, 0, 5, *array_words(4096, 3, 4), 0.1, 7, longest))
-        pointers = (ctypes.c_uint64 * 14).from_address(block.address)
-        assert [pointer - pointers[0] for pointer in pointers] == [8 * i for i in range(14)]
-        words = struct.unpack("<4q7qf4xi4xf4x", ctypes.string_at(pointers[0], 8 * 14))
-        assert words == (0, 5, 0, 5, 0, 0, 3, 4, 4096, 3, 4, np.float32(0.1), 7, math.inf)
+        block.write((0, 5, 0, 5, 4096, 0.1, 7, longest))
+        pointers = (ctypes.c_uint64 * 8).from_address(block.address)
+        assert [pointer - pointers[0] for pointer in pointers] == [8 * i for i in range(8)]
+        words = struct.unpack("<4qqf4xi4xf4x", ctypes.string_at(pointers[0], 8 * 8))
+        assert words == (0, 5, 0, 5, 4096, np.float32(0.1), 7, math.inf)
 
 
 def test_without_a_flow_inputs_stand_and_nothing_is_late() -> None:

@@ -18,7 +18,7 @@ from cubie.batchsolving.solver_settings import PrecisionName
 from cubie.memory.mem_manager import OutputTooLargeError
 from cubie.targets.base import BINARY_FUNCTIONS, UNARY_FUNCTIONS, BlockTooLargeError, KernelLayout
 from cubie.targets.cuda import SIMULATED, CudaTarget
-from cubie.targets.cuda_inputs import NOWHERE, spread
+from cubie.targets.cuda_inputs import spread
 from cubie.targets.cuda_launch import BLOCK, SHARED_BYTES, block_size, padded
 from cubie.targets.devices import devices
 from cubie.targets.reference import FUNCTIONS, ReferenceTarget
@@ -246,13 +246,13 @@ def test_a_launch_after_one_for_which_memory_ran_out_works(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_numbers_are_spread_over_the_runs_and_the_first_that_is_not_finite_is_found(bad: float) -> None:
+def test_numbers_are_spread_over_the_runs_and_one_that_is_not_finite_is_noticed(bad: float) -> None:
     given, n_runs, repeats, stride = np.arange(20, dtype=np.float64), 36, 3, 2
     spreading = cuda.jit(spread)
     for places in ((), (5, 2)):
         given[[stride * place for place in places]] = bad
-        values, first = np.zeros(n_runs, np.float32), np.array([NOWHERE])
-        spreading[2, 32, 0, 0](n_runs, 6, repeats, stride, given, values, first)
+        values, noticed = np.zeros(n_runs, np.float32), np.zeros(1, np.int64)
+        spreading[2, 32, 0, 0](n_runs, 6, repeats, stride, given, values, noticed)
         expected = np.tile(np.repeat(given[: 6 * stride : stride], repeats), 2)[:n_runs]
         np.testing.assert_array_equal(values, expected)
-        assert first.tolist() == [min(places, default=NOWHERE)]
+        assert noticed.tolist() == [bool(places)]

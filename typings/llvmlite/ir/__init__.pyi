@@ -57,6 +57,10 @@ class Function(NamedValue):
 
 class AllocaInstr(NamedValue): ...
 
+class LoadInstr(NamedValue):
+    def __init__(self, parent: Block, ptr: Value, name: str = "", typ: Type | None = None) -> None: ...
+    def descr(self, buf: list[str]) -> None: ...
+
 class Module:
     globals: dict[str, Function]
 

@@ -1,0 +1,3 @@
+from numba.cuda.typing.templates import Registry
+
+registry: Registry
