@@ -10,7 +10,8 @@ from cubie.batchsolving.batch_solver_kernel import BatchSolverKernel
 from cubie.integrators.algorithms.methods import find_method
 from cubie.integrators.single_integrator_run import RunSettings
 from cubie.integrators.step_control.gain_laws import find_gain_law
-from cubie.targets.cuda import SIMULATED, CudaTarget
+from cubie.targets.cuda import CudaTarget
+from cubie.targets.cuda_primitives import SIMULATED
 from tests.problems import PROBLEMS
 from tests.ptx import batch_kernel_ptx, called, depot_bytes, resources
 

@@ -9,7 +9,7 @@ from cubie import ODESystem, Solution, Solver, Status, create_ode_system
 from cubie._types import Location
 from cubie.batchsolving.batch_solver_kernel import BatchSolverKernel
 from cubie.buffer_report import BufferReport
-from cubie.targets.cuda import SIMULATED
+from cubie.targets.cuda_primitives import SIMULATED
 
 pytestmark = [pytest.mark.simulator, pytest.mark.gpu]
 

@@ -7,12 +7,10 @@ non-finite checks would lose their meaning.
 
 import math
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, Final, ParamSpec, TypeVar, cast, final
 
 import numpy as np
-from numba import cuda, types
-from numba.core import config
+from numba import cuda
 from numpy.typing import NDArray
 from typing_extensions import override
 
@@ -34,8 +32,6 @@ from cubie._types import (
 )
 from cubie.targets import cache
 from cubie.targets.base import (
-    BINARY_FUNCTIONS,
-    UNARY_FUNCTIONS,
     BinaryFn,
     KernelLayout,
     SolveRunsFn,
@@ -46,22 +42,12 @@ from cubie.targets.base import (
 )
 from cubie.targets.cuda_inputs import GpuInputs
 from cubie.targets.cuda_launch import CudaKernel, host_array, is_lent, padded, without_warnings
-from cubie.targets.llvm import (
-    EXTREMA,
-    INSTRUCTIONS,
-    ROUGH_FUNCTIONS,
-    approximation,
-    extremum,
-    libdevice_function,
-    packing,
-    primitives,
-)
+from cubie.targets.cuda_primitives import NAMES, SIMULATED, packs, shared_primitives
 from cubie.targets.unroll import unrolled
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-SIMULATED: Final = bool(config.ENABLE_CUDASIM)
 LONGEST_LOOP: Final = 32
 """Rounds of a loop that the compiler writes out by itself: longer ones are cut, so that vectors stay in registers."""
 compile_kwargs: Final[dict[str, Any]] = {} if SIMULATED else {"forceinline": True}
@@ -129,28 +115,6 @@ def count(mask: bool) -> int:
     return 1 if mask else 0
 
 
-NAMES: Final = (*UNARY_FUNCTIONS, *BINARY_FUNCTIONS)
-
-
-def shared_primitives() -> dict[str, Any]:
-    """Return the primitives that the CPU has too; the simulator compiles nothing and takes the reference target's."""
-    if SIMULATED:
-        from cubie.targets import reference
-
-        return {name: reference.FUNCTIONS[name] for name in ("fma", "select", "increment", *ROUGH_FUNCTIONS, *NAMES)}
-    from numba.core.targetconfig import ConfigStack
-    from numba.cuda.extending import intrinsic
-
-    def has_extrema() -> bool:
-        flags: Any = ConfigStack().top()  # type: ignore[no-untyped-call]  # numba's own
-        return bool(flags.compute_capability >= (8, 0))
-
-    exact = {name: libdevice_function(intrinsic, spelling) for name, spelling in INSTRUCTIONS.items()}
-    rough = {name: approximation(intrinsic, *spellings) for name, spellings in ROUGH_FUNCTIONS.items()}
-    extrema = {name: extremum(intrinsic, name, has_extrema) for name in EXTREMA}
-    return primitives(intrinsic, types.int32) | exact | rough | extrema
-
-
 OURS: Final[dict[str, Any]] = {
     "any_run": any_run,
     "seldom": seldom,
@@ -165,15 +129,6 @@ OURS: Final[dict[str, Any]] = {
 FUNCTIONS: Final[dict[str, Any]] = (
     {name: getattr(math, name) for name in NAMES if hasattr(math, name)} | shared_primitives() | OURS
 )
-
-
-@lru_cache(maxsize=1)
-def packs() -> tuple[UnaryFn, UnaryFn]:
-    """Return what `remember` and `recall` are where a controller's reals are singles and a run's doubles."""
-    from numba.cuda.extending import intrinsic
-
-    pack, unpack = packing(intrinsic, types.float32, types.float64)
-    return pack, unpack
 
 
 @final

@@ -17,9 +17,10 @@ from cubie.batchsolving.batch_solver_kernel import BatchSolverKernel
 from cubie.batchsolving.solver_settings import PrecisionName
 from cubie.memory.mem_manager import OutputTooLargeError
 from cubie.targets.base import BINARY_FUNCTIONS, UNARY_FUNCTIONS, BlockTooLargeError, KernelLayout
-from cubie.targets.cuda import SIMULATED, CudaTarget
+from cubie.targets.cuda import CudaTarget
 from cubie.targets.cuda_inputs import spread
 from cubie.targets.cuda_launch import BLOCK, SHARED_BYTES, block_size, padded
+from cubie.targets.cuda_primitives import SIMULATED
 from cubie.targets.devices import devices
 from cubie.targets.reference import FUNCTIONS, ReferenceTarget
 from tests.batches import SolveOptions, assert_same_bits, solve_on
