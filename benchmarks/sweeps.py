@@ -32,6 +32,8 @@ Ends: TypeAlias = npt.NDArray[np.float64]
 PRECISIONS: Final[tuple[PrecisionName, ...]] = ("float32", "float64")
 STEP: Final = 1e-3
 FEW: Final = 9
+FEW_RUNS: Final = 8
+MANY_TIMES: Final = 200
 EXACT, STIFF_EXACT = "vern9", "radau"
 """The methods that errors are measured by."""
 TIGHTER: Final = 1e-6
@@ -177,6 +179,18 @@ def lorenz_by(method: Method, precision: PrecisionName, scale: float) -> Sweep:
     if method == "adaptive":
         return lorenz(int(scale * 131_072), precision)
     return replace(lorenz(int(scale * 65_536), precision, (0.0, 1.0)), method=method, step=STEP)
+
+
+def overhead(device: str) -> float:
+    """Return the milliseconds that a warm solver of Lorenz spends around the kernel of a few runs."""
+    solver = Solver(LORENZ, device=device)
+    rho = spaced(1.0, 21.0, FEW_RUNS)
+    spent: list[float] = []
+    for _ in range(MANY_TIMES):
+        begin = time.perf_counter()
+        solution = solver.solve((0.0, 1.0), parameters={"rho": rho})
+        spent.append((time.perf_counter() - begin - solution.timings["kernel"]) * 1e3)
+    return median(spent)
 
 
 @cache

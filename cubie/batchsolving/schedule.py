@@ -15,7 +15,8 @@ from cubie.memory.mem_manager import check_fits
 
 WORKING_COPIES: Final = 6
 """Arrays of the length of the saved times that exist at once while they are made and checked."""
-FEW_TIMES: Final = 16
+FEW_TIMES: Final = 256
+"""Schedules of no more saves are kept."""
 SNAP_IN_ULPS: Final = 4
 """A time this close to an end of the span is that end: sums and products of steps round."""
 
@@ -64,13 +65,33 @@ def make_schedule(
     name = precision.__name__
     if t_eval is None and save_every is None:
         return _ends_or_few(t0, t_end, (t0, t_end), name)
-    if isinstance(t_eval, tuple) and len(t_eval) <= FEW_TIMES and all(isinstance(time, float) for time in t_eval):
-        return _ends_or_few(t0, t_end, t_eval, name)
-    direction = 1 if t_end > t0 else -1
     if t_eval is not None:
-        return _schedule(t0, t_end, _listed_times(t_eval, t0, t_end, direction), precision)
+        few = _few_times(t_eval)
+        if few is not None:
+            return _ends_or_few(t0, t_end, few, name)
+        return _schedule(t0, t_end, _listed_times(t_eval, t0, t_end, 1 if t_end > t0 else -1), precision)
     step = float(float_array(save_every, "save_every"))
-    return _schedule(t0, t_end, _regular_times(step, t0, t_end, direction), precision)
+    make = _few_regular if abs(t_end - t0) <= FEW_TIMES * step else _regular
+    return make(t0, t_end, step, name)
+
+
+def _few_times(t_eval: Sequence[float | SupportsArray] | SupportsArray) -> tuple[float, ...] | None:
+    """Return times as a key of what is kept, if they are few, and double precision."""
+    if isinstance(t_eval, np.ndarray):
+        is_few = t_eval.ndim == 1 and t_eval.dtype == np.float64 and t_eval.size <= FEW_TIMES
+        return tuple(t_eval.tolist()) if is_few else None
+    if not isinstance(t_eval, list | tuple) or len(t_eval) > FEW_TIMES:
+        return None
+    few = tuple(time for time in t_eval if isinstance(time, float))
+    return few if len(few) == len(t_eval) else None
+
+
+def _regular(t0: float, t_end: float, step: float, precision: str) -> Schedule:
+    times = _regular_times(step, t0, t_end, 1 if t_end > t0 else -1)
+    return _schedule(t0, t_end, times, FLOAT_PRECISIONS[precision])
+
+
+_few_regular: Final = lru_cache(maxsize=16)(_regular)
 
 
 @lru_cache(maxsize=16)

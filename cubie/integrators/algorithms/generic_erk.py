@@ -37,6 +37,8 @@ MOST_IN_REGISTERS: Final = 32
 """Where a vector takes more of them, the vectors of a step take more than the registers of a GPU's thread."""
 MOST_BESIDE_STATE: Final = 44
 """Where a vector takes more of them, what a GPU's thread does not hold in registers no longer fits its first cache."""
+MOST_BESIDE_RATE: Final = 54
+"""Where a vector takes more of them, one vector in shared memory is not enough."""
 MOST_SHARED_BYTES: Final = 1528
 """A run's part of the shared memory that a warp can have on every GPU, 48 kB."""
 
@@ -72,14 +74,15 @@ class ErkSettings:
 
     @property
     def shared_vectors(self) -> tuple[str, ...]:
-        """Which of the loop's vectors stand in a GPU's shared memory: those that live as long as a step, if that is
-        better than registers and there is room (in double precision, by the clock, errors too).
+        """Which of the loop's vectors stand in a GPU's shared memory, by the clock: of those that live as long as a
+        step, or nearly so, as few as keep the others in registers, if there is room.
         """
         most = MOST_SHARED_BYTES // (4 * self.n_registers)
         if self.n_registers <= MOST_BESIDE_STATE or most < 2:
             return ()
-        keeps_error = self.precision is np.float64 and most >= 2 + self.n_errors
-        return ("y", "rate", "error") if keeps_error else ("y", "rate")
+        if self.n_registers <= MOST_BESIDE_RATE:
+            return ("rate",)
+        return ("y", "rate") if self.precision is np.float64 or not self.n_errors else ("y", "error")
 
     @property
     def n_errors(self) -> int:

@@ -256,12 +256,14 @@ def test_settings_can_be_replaced_by_name() -> None:
     ("n_states", "precision", "shared"),
     [
         (44, np.float32, ()),
-        (48, np.float32, ("y", "rate")),
-        (191, np.float32, ("y", "rate")),
+        (48, np.float32, ("rate",)),
+        (64, np.float32, ("y", "error")),
+        (191, np.float32, ("y", "error")),
         (192, np.float32, ()),
         (20, np.float64, ()),
-        (32, np.float64, ("y", "rate", "error")),
-        (64, np.float64, ("y", "rate")),
+        (24, np.float64, ("rate",)),
+        (32, np.float64, ("y", "rate")),
+        (95, np.float64, ("y", "rate")),
         (96, np.float64, ()),
     ],
 )
