@@ -185,7 +185,8 @@ def back_to_back() -> Iterator[None]:
         once(launcher, slot, launch)
 
     whole = mock.patch("cubie.targets.cuda_device.pieces_of", lambda chunks: [*chunks])
-    with mock.patch.object(DeviceLauncher, "timed", second), whole:
+    afresh = mock.patch.object(DeviceLauncher, "_cut", staticmethod(DeviceLauncher._pieces))
+    with mock.patch.object(DeviceLauncher, "timed", second), whole, afresh:
         yield
 
 
