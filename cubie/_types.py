@@ -8,6 +8,7 @@ against these protocols.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from numbers import Integral
 from typing import Final, Literal, ParamSpec, Protocol, TypeAlias, TypeVar, final, overload
 
 import numpy as np
@@ -175,6 +176,13 @@ class BufferOwner(Protocol):
 def span(start: int, size: int) -> Span:
     """Return the slice of `size` elements from `start`."""
     return slice(start, start + size, None)  # type: ignore[misc]  # typeshed gives the step of any slice() call as Any
+
+
+def whole_number(value: object) -> int | None:
+    """Return a Python or NumPy integer as an int; None if it is anything else, as a bool or a float."""
+    if isinstance(value, bool | np.timedelta64) or not isinstance(value, Integral):
+        return None
+    return int(value)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

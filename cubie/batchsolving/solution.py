@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, SupportsIndex, final
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import override
 
+from cubie._types import whole_number
 from cubie.batchsolving.arrays import FloatArray
 from cubie.batchsolving.run_result import RunResult
 from cubie.batchsolving.system_interface import canonical, unknown_name
@@ -159,27 +160,27 @@ class Solution:
         more = f" and {failed.size - RUNS_NAMED:,} more" if failed.size > RUNS_NAMED else ""
         raise IntegrationError(f"{self.message} Failed: {', '.join(shown)}{more}.", failed)
 
-    def run(self, index: int) -> RunResult:
+    def run(self, index: SupportsIndex) -> RunResult:
         """Return one run, up to the last saved time that it reached; negative numbers count from the end.
 
         Raises
         ------
         IndexError: if there is no such run.
         """
-        n = self.n_runs
-        if not -n <= index < n:
-            raise IndexError(f"run must be between 0 and {n - 1}, got {index}. The batch has {n} runs.")
-        status, rows = Status(int(self.status[index])), self.y[:, :, index]
+        n, number = self.n_runs, whole_number(index)
+        if number is None or not -n <= number < n:
+            raise IndexError(f"run must be a whole number from 0 to {n - 1}, got {index!r}. The batch has {n} runs.")
+        status, rows = Status(int(self.status[number])), self.y[:, :, number]
         n_valid = self.t.size if status is Status.success else _rows_written(rows)
         return RunResult(
             t=self.t[:n_valid].copy(),
             y=np.ascontiguousarray(rows[:n_valid].T),
             variables=self.variables,
             status=status,
-            t_final=float(self.t_final[index]),
-            n_steps=int(self.n_steps[index]),
-            n_rejected=int(self.n_rejected[index]),
-            inputs=self._inputs(index),
+            t_final=float(self.t_final[number]),
+            n_steps=int(self.n_steps[number]),
+            n_rejected=int(self.n_rejected[number]),
+            inputs=self._inputs(number),
         )
 
     def to_xarray(self) -> "xr.DataArray":

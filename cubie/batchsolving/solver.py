@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple, final, overload
 
 from typing_extensions import Unpack, override
 
+from cubie._types import whole_number
 from cubie.batchsolving.arrays import InputsLike
 from cubie.batchsolving.auto_method import NOBODY, Integrate, Integration, Tell, integrate_as_suits, is_stiff_batch
 from cubie.batchsolving.batch_solver_kernel import BatchResult, BatchSolverKernel
@@ -141,10 +142,11 @@ class Solver:
 
         Raises
         ------
-        ValueError: if `repeats` is below 1; and what `solve` raises.
+        ValueError: if `repeats` is no whole number of at least 1; and what `solve` raises.
         """
-        if repeats < 1:
-            raise ValueError(f"repeats must be at least 1, got {repeats}. Three are enough where nothing else runs.")
+        n_repeats = whole_number(repeats)
+        if n_repeats is None or n_repeats < 1:
+            raise ValueError(f"repeats must be a whole number of at least 1, got {repeats!r}. Three are mostly enough.")
         schedule = make_schedule(t_span, t_eval, save_every, self._meant.precision)
         key, tolerances, limits = self._key(dense=schedule.dense), self._tolerances, self._meant.limits
         target = self._kernel_of(key).target
@@ -158,7 +160,7 @@ class Solver:
         def time_plan(plan: Plan) -> float:
             built = self._built(settings, plan)
             return median_seconds(
-                lambda: built.solve(inputs, schedule, tolerances, limits, None).launch.kernel, repeats
+                lambda: built.solve(inputs, schedule, tolerances, limits, None).launch.kernel, n_repeats
             )
 
         axes = variations(kernel.target.kind, buffer_registry.report(kernel.run.loop), wanted)

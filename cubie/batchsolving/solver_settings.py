@@ -7,7 +7,7 @@ from typing import Final, Literal, TypedDict, final, get_args
 
 import numpy as np
 
-from cubie._types import FLOAT_PRECISIONS, FloatPrecision, Location, nearest
+from cubie._types import FLOAT_PRECISIONS, FloatPrecision, Location, nearest, whole_number
 from cubie.batchsolving.arrays import SupportsArray
 from cubie.batchsolving.auto_method import EXPLICIT_METHOD, STIFF_METHOD
 from cubie.batchsolving.batch_solver_kernel import StepLimits
@@ -149,11 +149,10 @@ def checked(settings: SolverSettings) -> CheckedSettings:
     )
 
 
-def _precision(name: str) -> FloatPrecision:
-    if name not in FLOAT_PRECISIONS:
-        raise ValueError(
-            f"precision must be 'float32' or 'float64', got {name!r}.{nearest(str(name), FLOAT_PRECISIONS)}"
-        )
+def _precision(name: object) -> FloatPrecision:
+    if not isinstance(name, str) or name not in FLOAT_PRECISIONS:
+        said = name.__name__ if isinstance(name, type) else str(name)
+        raise ValueError(f"precision must be 'float32' or 'float64', got {name!r}.{nearest(said, FLOAT_PRECISIONS)}")
     return FLOAT_PRECISIONS[name]
 
 
@@ -194,42 +193,40 @@ def _limits(settings: SolverSettings, law: GainLaw) -> StepLimits:
         )
     if settings.first_step is not None and math.isinf(settings.first_step):
         raise ValueError("first_step must be finite, got inf. Leave it out for an automatic first step.")
-    if not _is_whole(settings.max_steps, 1, 2**31 - 1):
+    max_steps = whole_number(settings.max_steps)
+    if max_steps is None or not 1 <= max_steps < 2**31:
         raise ValueError(
             f"max_steps must be a whole number from 1 to {2**31 - 1}, got {settings.max_steps!r}. Give such a number."
         )
     return StepLimits(
         first_step=None if settings.first_step is None else float(settings.first_step),
         max_step=None if settings.max_step is None else float(settings.max_step),
-        max_steps=int(settings.max_steps),
+        max_steps=max_steps,
     )
 
 
 def _plan(settings: SolverSettings) -> Plan:
     """Return what is said of building and launching kernels."""
-    for name, value, allowed in (
-        ("lanes", settings.lanes, LANES),
-        ("block_size", settings.block_size, BLOCK_SIZES),
-        ("max_registers", settings.max_registers, REGISTERS),
-    ):
-        if value is not None and value not in allowed:
-            listed = f"from {allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else f"one of {allowed}"
-            raise ValueError(f"{name} must be {listed}, got {value!r}. Leave it out for what suits.")
     return Plan(
-        lanes=settings.lanes,
-        block_size=settings.block_size,
-        max_registers=settings.max_registers,
+        lanes=_one_of("lanes", settings.lanes, LANES),
+        block_size=_one_of("block_size", settings.block_size, BLOCK_SIZES),
+        max_registers=_one_of("max_registers", settings.max_registers, REGISTERS),
         buffers=_locations(settings.buffers),
     )
+
+
+def _one_of(name: str, value: object, allowed: Sequence[int]) -> int | None:
+    """Return a whole number that is allowed, or the None of who leaves the choice."""
+    number = whole_number(value)
+    if value is not None and number not in allowed:
+        listed = f"from {allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else f"one of {allowed}"
+        raise ValueError(f"{name} must be {listed}, got {value!r}. Leave it out for what suits.")
+    return number
 
 
 def methods() -> list[str]:
     """List the names that `method` takes, one for each method; its aliases are in its row."""
     return list(METHODS)
-
-
-def _is_whole(value: object, least: int, most: int) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and least <= int(value) <= most
 
 
 def _is_number(value: object) -> bool:

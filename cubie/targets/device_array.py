@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from cubie._types import Precision
+from cubie._types import Precision, whole_number
 from cubie.targets.base import LaunchStatistics
 from cubie.targets.flow import STILL, Flow
 
@@ -156,9 +156,10 @@ class DeviceArray:
 
     def __getitem__(self, row: int) -> "DeviceArray":
         """Return one row along the first axis: a view."""
-        rest = self.shape[1:]
-        row = range(self.shape[0])[row]
-        start = self._address + row * int(np.prod(rest)) * self.dtype.itemsize
+        number, rest = whole_number(row), self.shape[1:]
+        if number is None:
+            raise TypeError(f"a row must be a whole number, got {row!r}. Ask for more of it in a library's own array.")
+        start = self._address + range(self.shape[0])[number] * int(np.prod(rest)) * self.dtype.itemsize
         return DeviceArray(self._owner, start, rest, self.precision, self._device_id)
 
     def copy_to_host(self, out: NDArray[Any] | None = None) -> NDArray[Any]:

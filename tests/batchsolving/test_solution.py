@@ -122,10 +122,14 @@ def test_a_run_is_a_copy_that_a_change_of_the_batch_does_not_reach() -> None:
     assert run.t[-1] == 3.0
 
 
-@pytest.mark.parametrize("index", [3, -4])
-def test_a_run_that_is_not_there_is_refused(index: int) -> None:
-    with pytest.raises(IndexError, match=f"run must be between 0 and 2, got {index}"):
-        three_runs().run(index)
+@pytest.mark.parametrize("index", [3, -4, 1.0, True, "1", None])
+def test_a_run_that_is_not_there_is_refused(index: object) -> None:
+    with pytest.raises(IndexError, match=f"run must be a whole number from 0 to 2, got {index!r}"):
+        three_runs().run(index)  # type: ignore[arg-type]  # the mistake
+
+
+def test_a_run_is_found_by_numpys_numbers() -> None:
+    assert three_runs().run(np.argmax([0, 1, 0])).n_steps == three_runs().run(1).n_steps
 
 
 def test_the_representation_tells_what_was_done() -> None:

@@ -121,9 +121,30 @@ def test_a_location_is_one_of_two() -> None:
     assert text.startswith("the location of buffer 'step.stage_rates' must be 'shared' or 'local', got 'global'.")
 
 
+def test_a_precision_in_numpys_words_is_answered_with_its_name() -> None:
+    for given in (np.float32, np.dtype("float32")):
+        text = message({"precision": given})  # type: ignore[typeddict-item]  # the mistake
+        assert text == f"precision must be 'float32' or 'float64', got {given!r}. Did you mean 'float32'?"
+    assert message({"precision": ["float32"]}).startswith("precision must be 'float32' or")  # type: ignore[typeddict-item]  # the mistake
+
+
 @pytest.mark.parametrize("lanes", [0, 3, 128, -1, "8"])
 def test_lanes_are_a_power_of_two(lanes: object) -> None:
     assert message({"lanes": lanes}).startswith("lanes must be one of ")  # type: ignore[typeddict-item]  # the mistake
+
+
+WHOLE: Final = {"lanes": 4, "block_size": 128, "max_registers": 64}
+
+
+@pytest.mark.parametrize(("name", "number"), WHOLE.items())
+def test_choices_are_whole_numbers_of_python_or_numpy(name: str, number: int) -> None:
+    for value in (float(number), np.float64(number), str(number), [number], True, np.True_, np.timedelta64(number)):
+        text = message({name: value})  # type: ignore[misc]  # names and values that are mistakes
+        assert text.startswith(f"{name} must be ") and text.endswith(f", got {value!r}. Leave it out for what suits.")
+    plan = checked(changed(CPU, {name: np.int64(number)})).plan  # type: ignore[misc]  # NumPy's, at run time
+    assert [(found, type(found)) for found in (plan.lanes, plan.block_size, plan.max_registers) if found] == [
+        (number, int)
+    ]
 
 
 def test_methods_lists_every_name_that_method_takes() -> None:

@@ -131,8 +131,9 @@ def test_a_solver_goes_by_its_best_plan_where_nothing_is_kept_and_another_method
 
 
 def test_impossible_wishes_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"repeats must be at least 1, got 0\. Three are enough"):
-        Solver(DECAY, device="cpu").tune((0.0, 1.0), repeats=0)
+    for repeats in (0, 1.5, "a", None, True):
+        with pytest.raises(ValueError, match=rf"repeats must be a whole number of at least 1, got {repeats!r}\. Three"):
+            Solver(DECAY, device="cpu").tune((0.0, 1.0), repeats=repeats)  # type: ignore[arg-type]  # the mistake
     with pytest.raises(
         ValueError, match=r"block_size must be one of \(32, 64, 128, 256, 512\), got 100\. Leave it out"
     ):

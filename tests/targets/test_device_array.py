@@ -46,6 +46,8 @@ def test_a_row_is_a_view_that_keeps_the_memory() -> None:
     assert memory() is not None
     with pytest.raises(IndexError):
         row[3]
+    with pytest.raises(TypeError, match=r"a row must be a whole number, got slice\(0, 2, None\)\. Ask"):
+        row[0:2]  # type: ignore[index]  # the mistake
 
 
 def test_a_capsule_describes_the_array_and_keeps_its_memory_until_it_is_gone() -> None:

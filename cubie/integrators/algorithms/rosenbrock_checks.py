@@ -7,7 +7,14 @@ import math
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from cubie.integrators.algorithms.tableau_checks import Coefficient, Row, TableauError, check_numbers
+from cubie.integrators.algorithms.tableau_checks import (
+    ORDER_RULE,
+    Coefficient,
+    Row,
+    TableauError,
+    check_numbers,
+    is_order,
+)
 
 if TYPE_CHECKING:
     from cubie.integrators.algorithms.rosenbrock_tableau import RosenbrockTableau
@@ -56,7 +63,7 @@ def _check_orders(row: "RosenbrockTableau") -> None:
     dense = None if row.interpolant is None else row.interpolant.order
     orders = (("order", row.order), ("order_hat", row.order_hat), ("w_order", row.w_order))
     for field, order in (*orders, ("its interpolant's order", dense)):
-        _require(order is None or order >= 1, row, f"{field} must be at least 1, got {order}.")
+        _require(order is None or is_order(order), row, f"{field} must be {ORDER_RULE}, got {order!r}.")
     both = (row.m_hat is None) == (row.order_hat is None)
     _require(both, row, "m_hat and order_hat must be given together, got one of them.")
 

@@ -6,12 +6,15 @@ from fractions import Fraction
 from itertools import chain
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from cubie._types import whole_number
+
 if TYPE_CHECKING:
     from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, Interpolant
 
 Coefficient: TypeAlias = Fraction | float | int
 Row: TypeAlias = tuple[Coefficient, ...]
 
+ORDER_RULE: Final = "a whole number of at least 1"
 _TOLERANCE: Final = 1e-12
 """What a sum may miss by, relative to its absolute terms: for a user's floats."""
 
@@ -54,13 +57,19 @@ def _check_shapes(row: "ButcherTableau") -> None:
         _require(fits, row, f"{rule}, got {len(entries)}. Write zeros out.")
 
 
+def is_order(order: object) -> bool:
+    """Whether this is a whole number of at least 1."""
+    number = whole_number(order)
+    return number is not None and number >= 1
+
+
 def _check_orders(row: "ButcherTableau") -> None:
     for field, order in (
         ("order", row.order),
         ("order_hat", row.order_hat),
         ("order_hat_second", row.order_hat_second),
     ):
-        _require(order is None or order >= 1, row, f"{field} must be at least 1, got {order}.")
+        _require(order is None or is_order(order), row, f"{field} must be {ORDER_RULE}, got {order!r}.")
     both = (row.b_hat is None) == (row.order_hat is None)
     _require(both, row, "b_hat and order_hat must be given together, got one of them.")
     both = (row.b_hat_second is None) == (row.order_hat_second is None)
@@ -71,7 +80,7 @@ def _check_orders(row: "ButcherTableau") -> None:
 
 def _check_interpolant(row: "ButcherTableau", dense: "Interpolant") -> None:
     n_extra, n_all = dense.n_extra_stages, row.n_dense_stages
-    _require(dense.order >= 1, row, f"its interpolant's order must be at least 1, got {dense.order}.")
+    _require(is_order(dense.order), row, f"its interpolant's order must be {ORDER_RULE}, got {dense.order!r}.")
     _require(len(dense.c) == n_extra, row, f"its interpolant's c must be as long as a, {n_extra}, got {len(dense.c)}.")
     for stage, (entries, node) in enumerate(zip(dense.a, dense.c, strict=True)):
         n_before = n_all - n_extra + stage

@@ -90,8 +90,9 @@ def test_tableau_cannot_be_changed() -> None:
         ),
         (lambda: dataclasses.replace(HEUN_21, b=(0.5, 0.4)), "b must sum to 1, got 0.9. Check the digits."),
         (lambda: dataclasses.replace(HEUN_21, b_hat=(1, 1)), "b_hat must sum to 1, got 2.0. Check the digits."),
-        (lambda: dataclasses.replace(HEUN_21, order=0), "order must be at least 1, got 0."),
-        (lambda: dataclasses.replace(HEUN_21, order_hat=0), "order_hat must be at least 1, got 0."),
+        (lambda: dataclasses.replace(HEUN_21, order=0), "order must be a whole number of at least 1, got 0."),
+        (lambda: dataclasses.replace(HEUN_21, order=True), "order must be a whole number of at least 1, got True."),
+        (lambda: dataclasses.replace(HEUN_21, order_hat=0), "order_hat must be a whole number of at least 1, got 0."),
         (
             lambda: dataclasses.replace(HEUN_21, order_hat=None),
             "b_hat and order_hat must be given together, got one of them.",
@@ -114,7 +115,7 @@ def test_tableau_that_contradicts_itself_is_refused(make: Callable[[], ButcherTa
 @pytest.mark.parametrize(
     ("dense", "complaint"),
     [
-        (dataclasses.replace(LINEAR, order=0), "its interpolant's order must be at least 1, got 0."),
+        (dataclasses.replace(LINEAR, order=0), "its interpolant's order must be a whole number of at least 1, got 0."),
         (dataclasses.replace(LINEAR, c=(1,)), "its interpolant's c must be as long as a, 0, got 1."),
         (
             dataclasses.replace(LINEAR, a=((1, 0, 0, 0),), c=(1,)),

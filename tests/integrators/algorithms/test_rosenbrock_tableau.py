@@ -135,8 +135,8 @@ def test_error_of_a_rodas_method_is_its_last_stage_alone() -> None:
     [
         (lambda: dataclasses.replace(LINEAR_EULER, m=()), "m must have at least one weight, got none."),
         (lambda: dataclasses.replace(LINEAR_EULER, gamma=0), "gamma must be positive, got 0."),
-        (lambda: dataclasses.replace(LINEAR_EULER, order=0), "order must be at least 1, got 0."),
-        (lambda: dataclasses.replace(LINEAR_EULER, w_order=0), "w_order must be at least 1, got 0."),
+        (lambda: dataclasses.replace(LINEAR_EULER, order=0), "order must be a whole number of at least 1, got 0."),
+        (lambda: dataclasses.replace(LINEAR_EULER, w_order=0), "w_order must be a whole number of at least 1, got 0."),
         (lambda: dataclasses.replace(TWO_STAGES, m_hat=(1,)), "m_hat must be as long as m, 2, got 1."),
         (
             lambda: dataclasses.replace(TWO_STAGES, order_hat=None),
@@ -169,7 +169,7 @@ def test_error_of_a_rodas_method_is_its_last_stage_alone() -> None:
         ),
         (
             lambda: dataclasses.replace(TWO_STAGES, interpolant=RosenbrockInterpolant(order=0, h=((1, 1),))),
-            "its interpolant's order must be at least 1, got 0.",
+            "its interpolant's order must be a whole number of at least 1, got 0.",
         ),
     ],
 )
