@@ -34,11 +34,14 @@ ALLOWED: Final = frozenset(
         *("memcpy", "memset", "memmove", "bcmp"),
     }
 )
-ELF_64: Final = b"\x7fELF\x02\x01"
+ELF_64: Final = b"\x7fELF\x02\x01\x01"
+RELOCATABLE: Final = 1
+MACHINES: Final = {"x86_64": 62, "aarch64": 183}
+"""ELF's numbers of processors; of others, it isn't checked."""
 SYMBOL_TABLE: Final = 2
+HEADER: Final = struct.Struct("<16xHH20xQ10xHHH")
 SECTION: Final = struct.Struct("<IIQQQQIIQQ")
 ENTRY: Final = struct.Struct("<IBBHQQ")
-SECTIONS_AT: Final = struct.Struct("<Q10xHHH")
 
 
 class ForeignCodeError(ValueError):
@@ -105,7 +108,7 @@ def _undefined(object_code: bytes) -> list[str]:
         return []
     try:
         symbols = list(_symbols(object_code))
-    except (struct.error, IndexError, ValueError) as error:
+    except (struct.error, IndexError, ValueError, OverflowError) as error:
         raise ForeignCodeError(f"object code is damaged ({error})") from error
     if (SYMBOL, True) not in symbols:
         raise ForeignCodeError(f"object code lacks {SYMBOL}")
@@ -118,10 +121,26 @@ def is_readable() -> bool:
     return "linux" in binding.get_process_triple() and struct.calcsize("P") == 8
 
 
+def _sections(code: bytes) -> list[tuple[int, ...]]:
+    """Return what an ELF file's header says of its sections.
+
+    Raises
+    ------
+    ValueError: if it isn't for this machine's linker, or one of them reaches beyond the file.
+    """
+    kind, machine, start, size, count, names = HEADER.unpack_from(code)
+    expected = MACHINES.get(binding.get_process_triple().partition("-")[0], machine)
+    if (kind, machine, size) != (RELOCATABLE, expected, SECTION.size) or names >= count:
+        raise ValueError("it is of another kind")
+    sections = [SECTION.unpack_from(code, start + i * size) for i in range(count)]
+    if any(offset + length > len(code) or link >= count for _, _, _, _, offset, length, link, *_ in sections):
+        raise ValueError("a section reaches beyond it")
+    return sections
+
+
 def _symbols(code: bytes) -> Iterator[tuple[str, bool]]:
     """Yield the names of an ELF file's symbols, and whether it defines them."""
-    start, size, count, _ = SECTIONS_AT.unpack_from(code, 40)
-    sections = [SECTION.unpack_from(code, start + i * size) for i in range(count)]
+    sections = _sections(code)
     for _, kind, _, _, offset, length, link, *_ in sections:
         if kind != SYMBOL_TABLE:
             continue
