@@ -63,10 +63,14 @@ def _version(package: str) -> str:
 def _cache() -> str:
     from cubie.targets import cache
 
+    if not cache.is_on():
+        return f"{cache.folder()} (off)"
+    reason = cache.refusal()
+    if reason:
+        return f"{cache.folder()} (not used: {reason})"
     entries = cache.entries()
     n_bytes = sum(entry.stat().st_size for entry in entries)
-    state = f"{_kernels(len(entries))}, {n_bytes / 1024:,.0f} KiB" if cache.is_on() else "off"
-    return f"{cache.folder()} ({state})"
+    return f"{cache.folder()} ({_kernels(len(entries))}, {n_bytes / 1024:,.0f} KiB)"
 
 
 def _cleared() -> str:

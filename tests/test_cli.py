@@ -36,6 +36,28 @@ def test_kept_kernels_are_counted_and_deleted(
     assert lines[-2] == f"deleted 1 kernel in {folder}"
 
 
+def test_info_says_that_a_folder_which_others_may_enter_is_not_used_and_what_to_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CUBIE_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("CUBIE_CACHE", "1")
+    cache.store("a kernel", b"code")
+    folder = tmp_path / "kernels"
+    folder.chmod(0o755)
+    advice = f"Run 'chmod 700 {folder}' if it is yours, or set CUBIE_CACHE_DIR."
+    assert main(["info"]) == OK
+    assert f"cache      {folder} (not used: others may write or read it. {advice})\n" in capsys.readouterr().out
+
+
+def test_clearing_leaves_folders_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CUBIE_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("CUBIE_CACHE", "1")
+    cache.store("z", b"code")
+    (tmp_path / "kernels" / "a.kernel").mkdir()
+    assert main(["cache", "--clear"]) == OK
+    assert [path.name for path in (tmp_path / "kernels").iterdir()] == ["a.kernel"]
+
+
 def test_info_gives_the_reason_when_no_gpu_is_usable(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ import numpy as np
 from cubie.targets.base import KernelLayout
 
 log: Final = logging.getLogger("cubie.cache")
+log.addHandler(logging.NullHandler())  # else Python prints warnings of those who have not asked for logging
 MAGIC: Final = b"cubie kernel, format 1\n"
 HEAD_BYTES: Final = len(MAGIC) + 64 + 1 + 64 + 1
 SUFFIX: Final = ".kernel"
@@ -75,10 +76,22 @@ def folder() -> Path:
     """Return the folder in which kernels are kept, whether it exists or not."""
     wanted = os.environ.get("CUBIE_CACHE_DIR", "")
     if wanted:
-        return Path(wanted).absolute() / "kernels"
+        return Path(os.path.expanduser(wanted)).absolute() / "kernels"  # Path.expanduser raises where there is no home
     from platformdirs import user_cache_path
 
     return user_cache_path("cubie") / "kernels"
+
+
+def refusal() -> str:
+    """Return why the folder isn't used, and what to do; nothing if it is, or is yet to be made."""
+    place = folder()
+    try:
+        _check(place.lstat(), stat.S_ISDIR)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"{error.strerror or error}. Run 'chmod 700 {place}' if it is yours, or set CUBIE_CACHE_DIR."
+    return ""
 
 
 def key(target: tuple[object, ...], layout: KernelLayout, packages: tuple[str, ...]) -> str:
@@ -103,6 +116,7 @@ def load(name: str) -> bytes | None:
         whole = _read(folder() / (name + SUFFIX))
     except OSError as error:
         log.debug("no kernel %.8s: %s", name, error)
+        _warn(refusal())
         return None
     code = whole[HEAD_BYTES:]
     if whole[:HEAD_BYTES] != _head(name, code):
@@ -123,9 +137,10 @@ def store(name: str, code: bytes) -> None:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(_head(name, code) + code)
         temporary.replace(place / (name + SUFFIX))
-        _drop_oldest(place)
+        _drop_oldest()
     except OSError as error:
         log.debug("kernel %.8s is not kept: %s", name, error)
+        _warn(refusal() or f"{error.strerror or error}.")
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
@@ -133,7 +148,7 @@ def store(name: str, code: bytes) -> None:
 def entries() -> list[Path]:
     """List the kept kernels, and what broken processes left of others."""
     with suppress(OSError):
-        return sorted(path for path in folder().iterdir() if path.suffix in (SUFFIX, ".part"))
+        return sorted(path for path in folder().iterdir() if path.suffix in (SUFFIX, ".part") and path.is_file())
     return []
 
 
@@ -143,6 +158,13 @@ def clear() -> int:
     for path in found:
         path.unlink(missing_ok=True)
     return len(found)
+
+
+@cache
+def _warn(reason: str) -> None:
+    """Say once why kernels are not kept; nothing, if there is no reason."""
+    if reason:
+        log.warning("kernels are not kept in %s: %s", folder(), reason)
 
 
 def _head(name: str, code: bytes) -> bytes:
@@ -166,13 +188,15 @@ def _read(path: Path) -> bytes:
 def _check(status: os.stat_result, is_kind: Callable[[int], bool]) -> None:
     if not is_kind(status.st_mode):
         raise PermissionError("it is a link, or of another kind")
-    if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o077):
+    if hasattr(os, "getuid") and status.st_uid != os.getuid():
+        raise PermissionError("it is another user's")
+    if hasattr(os, "getuid") and status.st_mode & 0o077:
         raise PermissionError("others may write or read it")
 
 
-def _drop_oldest(place: Path) -> None:
+def _drop_oldest() -> None:
     """Keep the number of entries within bounds."""
-    found = list(place.iterdir())
+    found = entries()
     if len(found) > MAX_ENTRIES:
         for path in sorted(found, key=lambda path: path.stat().st_mtime)[: len(found) - MAX_ENTRIES // 2]:
             path.unlink(missing_ok=True)

@@ -167,6 +167,27 @@ def test_a_folder_that_belongs_to_another_user_is_left_alone(folder: Path, monke
     cache.store(NAME, CODE)
     monkeypatch.setattr(os, "getuid", lambda: folder.stat().st_uid + 1)
     assert cache.load(NAME) is None
+    assert cache.refusal().startswith("it is another user's. Run ")
+
+
+def test_why_a_folder_is_not_used_is_logged_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache.store(NAME, CODE)
+    assert not caplog.records
+    folder.chmod(0o755)
+    for _ in range(2):
+        assert cache.load(NAME) is None
+        cache.store(NAME, CODE)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith(f"kernels are not kept in {folder}: others may write or read it. Run 'chmod")
+
+
+def test_a_home_is_put_in_the_place_of_its_sign(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CUBIE_CACHE_DIR", "~/kept")
+    assert cache.folder() == tmp_path / "kept" / "kernels"
+    monkeypatch.setenv("CUBIE_CACHE_DIR", "~no-such-user/kept")
+    assert cache.folder() == Path.cwd() / "~no-such-user" / "kept" / "kernels"
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
