@@ -18,7 +18,9 @@ WORKING_COPIES: Final = 6
 FEW_TIMES: Final = 256
 """Schedules of no more saves are kept."""
 SNAP_IN_ULPS: Final = 4
-"""A time this close to an end of the span is that end: sums and products of steps round."""
+"""A time this close to an end of the span is that end: sums and products of steps round. Units are those of the larger
+end, but of the time itself where it follows the start.
+"""
 
 
 @final
@@ -143,8 +145,9 @@ def _listed_times(t_eval: object, t0: float, t_end: float, direction: int) -> np
     if not bool(np.isfinite(times).all()):
         place = int(np.argmin(np.isfinite(times)))
         raise ValueError(f"t_eval[{place}] must be finite, got {times[place]}. Remove it.")
-    slack = SNAP_IN_ULPS * float(np.spacing(listed.dtype.type(max(abs(t0), abs(t_end)))))
-    for place, end in ((0, t0), (-1, t_end)):
+    starts_inside = direction * (times[0] - t0) > 0  # such a time may be meant, however near
+    for place, end, size in ((0, t0, times[0] if starts_inside else t_end), (-1, t_end, t0)):
+        slack = SNAP_IN_ULPS * float(np.spacing(listed.dtype.type(max(abs(end), abs(size)))))
         if abs(times[place] - end) <= slack:
             times[place] = end
     order = "increase" if direction == 1 else "decrease, as t_span does"

@@ -52,7 +52,8 @@ class Solver:
     """Integrates sweeps of one system, and keeps what it has compiled.
 
     Values, tolerances, times and the number of runs never compile anything; method, controller, precision, saved
-    variables and device do, once. A solver pickles by its system and settings.
+    variables and device do, once. Times make two kernels at most: saves inside the span take the second one, which
+    ``compile(dense=True)`` makes ahead of time. A solver pickles by its system and settings.
 
     Parameters
     ----------

@@ -74,6 +74,17 @@ def test_a_time_that_rounding_put_beyond_the_end_is_the_end() -> None:
     assert schedule((0.0, 0.3), np.arange(4, dtype=np.float32) * np.float32(0.1)).save_times[-1] == 0.3
 
 
+@pytest.mark.parametrize(("t_end", "first"), [(1e-300, 1e-320), (1.0, 1e-20), (-1.0, -1e-20)])
+def test_a_first_time_soon_after_the_start_stays_where_it_is(t_end: float, first: float) -> None:
+    assert schedule((0.0, t_end), [first, t_end]).save_times.tolist() == [first, t_end]
+
+
+def test_a_first_time_that_rounding_moved_is_the_start() -> None:
+    assert schedule((0.3, 1.0), [3 * 0.1, 1.0]).save_times[0] == 0.3
+    assert schedule((0.0, 1.0), [-1e-17, 1.0]).save_times[0] == 0.0
+    assert schedule((-1.0, 0.0), np.arange(-1.0, 0.05, 0.1)).save_times[-1] == 0.0
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_times_that_are_not_finite_are_refused(bad: float) -> None:
     with pytest.raises(ValueError, match=r"t_eval\[1\] must be finite"):

@@ -95,6 +95,10 @@ def test_compile_builds_what_the_next_solve_needs(solver: Solver) -> None:
     assert timings["compile"] < 0.05
     assert set(timings) == {"total", "compile", "solve", "kernel"}
     assert timings["total"] >= timings["solve"] >= timings["kernel"] > 0
+    solver.compile(dense=True)
+    before = solver.n_compilations
+    solver.solve((0.0, 1.0), t_eval=[0.5])
+    assert solver.n_compilations == before
 
 
 def test_a_failed_update_changes_nothing(solver: Solver) -> None:
