@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.floors.cpu_library import FLAGS, METHODS, FloorLibrary, Method, Precision, Reals, Task
-from benchmarks.harness import ROW_HEADERS, Json, Table, common, finish, machine, parser
+from benchmarks.harness import ROW_HEADERS, Json, Table, common, finish, machine, needing, parser
 from benchmarks.rounds import in_turn, timed
 from benchmarks.sweeps import PRECISIONS, STEP, Sweep, WarmSweep, figures_of, lorenz_by, millions, slowness
 from cubie.batchsolving.solution import Solution
@@ -33,8 +33,8 @@ def main() -> None:
     made = parser(__doc__)
     made.add_argument("--scale", type=float, default=1.0, help="how many runs, in units of 65,536 (default: 1)")
     arguments = made.parse_args()
-    options, where = common(arguments), machine()
-    with tempfile.TemporaryDirectory() as folder:
+    options, where = common(arguments, only="cpu"), machine()
+    with tempfile.TemporaryDirectory() as folder, needing("g++ of GCC"):
         floors = {name: FloorLibrary(name, Path(folder)) for name in FLAGS}
     results = [
         contest(method, precision, floors, arguments.scale, options.repeats)

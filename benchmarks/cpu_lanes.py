@@ -46,7 +46,7 @@ def main() -> None:
     made.add_argument("--scale", type=float, default=1.0, help="how many runs, in units of 65,536 (default: 1)")
     made.add_argument("--only", default="", help="part of 'PROBLEM STATES, METHOD, PRECISION' or 'tail' (all)")
     arguments = made.parse_args()
-    options, where = common(arguments), machine()
+    options, where = common(arguments, only="cpu"), machine()
     sweeps = [lorenz_by(method, precision, arguments.scale) for precision in PRECISIONS for method in METHODS]
     sweeps += [sweep for precision in PRECISIONS for sweep in other_sweeps(precision, arguments.scale)]
     results = [

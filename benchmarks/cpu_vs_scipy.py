@@ -11,7 +11,19 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Final, TypeAlias, final
 
-from benchmarks.harness import ROW_HEADERS, Json, Options, Row, Table, common, finish, machine, parser, shown
+from benchmarks.harness import (
+    ROW_HEADERS,
+    Json,
+    Options,
+    Row,
+    Table,
+    common,
+    finish,
+    machine,
+    parser,
+    require_package,
+    shown,
+)
 from benchmarks.lorenz import ATOL, RTOL, scipys_final_states
 from benchmarks.numbalsoda_peer import numbalsodas
 from benchmarks.rounds import Rounds, Sample, in_turn, uncounted, wall
@@ -84,6 +96,8 @@ def main() -> None:
     made.add_argument("--peer", default=None, metavar="PYTHON", help="an interpreter that has numbalsoda")
     arguments = made.parse_args()
     options, where = common(arguments), machine()
+    if arguments.peer:
+        require_package(arguments.peer, "numbalsoda")
     entries = (*SCALAR, *FULL) if options.device == "cpu" else FULL
     contests = [contest(entry, arguments.runs, arguments.scipy_runs, options) for entry in entries]
     rows, figures = [each.cells() for each in contests], [each.figures() for each in contests]

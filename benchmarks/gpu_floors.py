@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.floors.cpu_library import Precision
 from benchmarks.floors.cuda_program import VARIANTS, CudaProgram, CudaTask
 from benchmarks.floors.steering import steering
-from benchmarks.harness import ROW_HEADERS, Json, Table, common, finish, machine, parser, shown
+from benchmarks.harness import ROW_HEADERS, Json, Table, common, finish, machine, needing, parser, shown
 from benchmarks.rounds import in_turn
 from benchmarks.sweeps import PRECISIONS, STEP, Sweep, WarmSweep, lorenz
 from cubie.batchsolving.solution import Solution
@@ -100,14 +100,14 @@ class Case:
 
 
 def main() -> None:
-    made = parser(__doc__)
-    made.set_defaults(device="cuda")
+    made = parser(__doc__, device="cuda")
     add_options(made)
     arguments = made.parse_args()
-    options, where = common(arguments), machine()
+    options, where = common(arguments, only="cuda"), machine()
     with tempfile.TemporaryDirectory() as folder:
-        program = CudaProgram(Path(folder))
-        link = program.link_bytes_per_second()
+        with needing("nvcc of CUDA 12 or later, and a GPU that it knows"):
+            program = CudaProgram(Path(folder))
+            link = program.link_bytes_per_second()
         results = [
             contest(case, program, link, options.device, options.repeats)
             for case in cases(arguments.runs)

@@ -23,8 +23,7 @@ PEERS: Final[Mapping[int, Known]] = {
 
 
 def main() -> None:
-    made = parser(__doc__)
-    made.set_defaults(device="cuda")
+    made = parser(__doc__, device="cuda")
     made.add_argument("--runs", type=int, default=N_RUNS, help=f"runs of Lorenz 96 (default: {N_RUNS})")
     arguments = made.parse_args()
     options, where = common(arguments), machine()

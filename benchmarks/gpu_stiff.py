@@ -87,8 +87,7 @@ TASKS: Final = (
 
 
 def main() -> None:
-    made = parser(__doc__)
-    made.set_defaults(device="cuda")
+    made = parser(__doc__, device="cuda")
     made.add_argument("--runs", type=int, default=None, help="instead of each problem's own number")
     names = [task.problem.name for task in TASKS]
     made.add_argument("--problems", nargs="*", default=names, choices=names, help="instead of all")

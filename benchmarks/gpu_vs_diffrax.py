@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.gpu_floors import RUNS, TOLERANCES, Case
 from benchmarks.gpu_stiff import TASKS
-from benchmarks.harness import ROW_HEADERS, Json, Row, Table, common, finish, machine, parser, shown
+from benchmarks.harness import ROW_HEADERS, Json, Row, Table, common, finish, machine, parser, require_package, shown
 from benchmarks.lorenz import BETA, SIGMA
 from benchmarks.sweeps import PRECISIONS, Sweep, WarmSweep
 from cubie.targets.devices import find_device
@@ -101,13 +101,13 @@ class Answer:
 
 
 def main() -> None:
-    made = parser(__doc__)
-    made.set_defaults(device="cuda")
+    made = parser(__doc__, device="cuda")
     made.add_argument("--runs", type=int, default=None, help="instead of each sweep's own number")
     made.add_argument("--only", default="", help="part of 'PROBLEM, METHOD, PRECISION' (default: all)")
     made.add_argument("--peer", default=sys.executable, metavar="PYTHON", help="an interpreter with diffrax (this one)")
     arguments = made.parse_args()
     options, where = common(arguments), machine()
+    require_package(arguments.peer, "diffrax")
     device = find_device(options.device)
     lines: list[tuple[str, ...]] = []
     figures: list[Json] = []

@@ -8,18 +8,24 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final, TypeAlias, TypeVar, final
+from typing import Final, Literal, NoReturn, TypeAlias, TypeVar, final
+
+from cubie.targets.devices import DeviceError, find_device
 
 FOLDER: Final = Path(__file__).resolve().parent
 README: Final = FOLDER / "README.md"
 PACKAGES: Final = ("numpy", "numba", "llvmlite", "scipy", "numba-cuda")
+
+WRONG_USAGE: Final = 2
 
 ROW_HEADERS: Final = (
     "problem, states x runs",
@@ -124,18 +130,56 @@ def shown(figure: float | None) -> str:
     return f"{figure:,.0f}" if 100 <= abs(figure) < 1e6 else f"{figure:.3g}"
 
 
-def parser(purpose: str | None) -> argparse.ArgumentParser:
-    """Return a parser of the options that all benchmarks have."""
+def parser(purpose: str | None, device: str = "cpu") -> argparse.ArgumentParser:
+    """Return a parser of the options that all benchmarks have, by default for this `device`."""
     made = argparse.ArgumentParser(description=purpose, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--device", default="cpu", help="'cpu', 'cuda', 'cuda:1' or 'auto' (default: cpu)")
+    made.add_argument("--device", default=device, help=f"'cpu', 'cuda', 'cuda:1' or 'auto' (default: {device})")
     made.add_argument("--repeats", type=int, default=5, help="how often each thing is measured (default: 5)")
     made.add_argument("--save", action="store_true", help="keep the figures in benchmarks/results and in the README")
     return made
 
 
-def common(arguments: argparse.Namespace) -> Options:
-    """Return the options that all benchmarks have."""
-    return Options(device=arguments.device, repeats=max(1, arguments.repeats), save=arguments.save)
+def common(arguments: argparse.Namespace, only: Literal["cpu", "cuda"] | None = None) -> Options:
+    """Return the options that all benchmarks have; refuse a device that is not there, or not of the `only` kind."""
+    wanted: str = arguments.device
+    repeats: int = arguments.repeats
+    if repeats < 1:
+        refuse(f"--repeats must be at least 1, got {repeats}. Once is enough to see that it runs.")
+    try:
+        device = find_device(wanted)
+    except DeviceError as error:
+        refuse(str(error))
+    if only is not None and device.kind != only:
+        refuse(f"--device must be '{only}', which alone is measured here, got '{wanted}'. Leave it out.")
+    return Options(device=device.name, repeats=repeats, save=arguments.save)
+
+
+def refuse(reason: str) -> NoReturn:
+    """End with one line, and the exit code of wrong usage."""
+    print(f"{Path(sys.argv[0]).stem}: {reason}", file=sys.stderr)
+    sys.exit(WRONG_USAGE)
+
+
+@contextmanager
+def needing(what: str) -> Iterator[None]:
+    """Refuse to go on where a compiler is missing, or it fails, or what it made."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        refuse(str(error))
+    except subprocess.CalledProcessError:
+        refuse(f"the floor must compile and run here, which failed as said above. It needs {what}.")
+
+
+def require_package(python: str, package: str) -> None:
+    """Refuse to go on where an interpreter lacks a package."""
+    look = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({package!r}) is None)"
+    try:
+        is_there = subprocess.run((python, "-c", look), check=False).returncode == 0
+    except OSError:
+        is_there = False
+    if not is_there:
+        refuse(f"--peer must be an interpreter with {package}, got '{python}'. Install {package} there.")
 
 
 def seconds(work: Work) -> float:

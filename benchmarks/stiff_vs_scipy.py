@@ -12,7 +12,19 @@ from typing import Final, final
 import numpy as np
 from scipy.integrate import Radau
 
-from benchmarks.harness import ROW_HEADERS, Json, Options, Row, Table, common, finish, machine, parser, shown
+from benchmarks.harness import (
+    ROW_HEADERS,
+    Json,
+    Options,
+    Row,
+    Table,
+    common,
+    finish,
+    machine,
+    parser,
+    require_package,
+    shown,
+)
 from benchmarks.lsoda_peer import LsodaPeer, States, lsoda_peer
 from benchmarks.rounds import Rounds, Sample, in_turn, uncounted, wall
 from benchmarks.sweeps import Sweep, WarmSweep, figures_of, millions, spaced
@@ -81,6 +93,8 @@ def main() -> None:
     made.add_argument("--peer", default=None, metavar="PYTHON", help="an interpreter that has numbalsoda")
     arguments = made.parse_args()
     options, where = common(arguments), machine()
+    if arguments.peer:
+        require_package(arguments.peer, "numbalsoda")
     contests: list[Contest] = []
     for problem in (PROBLEMS[name] for name in arguments.problems):
         with lsoda_peer(arguments.peer, problem) if arguments.peer else nullcontext() as peer:

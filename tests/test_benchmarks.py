@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -13,11 +14,12 @@ import pytest
 from benchmarks import harness
 from benchmarks.__main__ import TABLES
 from benchmarks.floors.systems import brusselator
-from benchmarks.harness import README, ROW_HEADERS, Row, Table, finish, shown
+from benchmarks.harness import README, ROW_HEADERS, WRONG_USAGE, Row, Table, finish, shown
 from benchmarks.rounds import Sample, in_turn, timed, uncounted
 from benchmarks.sweeps import FEW, Sweep, WarmSweep, spaced
 from benchmarks.work_precision import SHEETS
 from cubie.odesystems import create_ode_system
+from cubie.targets.devices import Device
 from tests.problems import PROBLEMS
 
 NAMES: Final = [name for names in TABLES.values() for name in names]
@@ -48,6 +50,81 @@ def test_every_benchmark_has_a_command_and_a_place_for_its_table(name: str) -> N
 @pytest.mark.parametrize("name", SHEETS)
 def test_every_sheet_has_a_place(name: str) -> None:
     assert f"<!-- end of {name} -->" in README.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let there be a GPU, as far as anybody asks."""
+    gpu = Device(name="cuda:0", kind="cuda", description="a GPU", usable=True)
+    monkeypatch.setattr("cubie.targets.devices._gpus", lambda: ([gpu], ""))
+
+
+def refused(name: str, options: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the one line by which a benchmark refuses its options."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr(sys, "argv", [f"{name}.py", *options])
+        import_module(f"benchmarks.{name}").main()
+    said = capsys.readouterr().err
+    assert ended.value.code == WRONG_USAGE
+    assert said.startswith(f"{name}: ") and said.count("\n") == 1
+    return said
+
+
+@pytest.mark.usefixtures("one_gpu")
+@pytest.mark.parametrize(("name", "other"), [("cpu_lanes", "cuda"), ("cpu_floors", "cuda:0"), ("gpu_floors", "cpu")])
+def test_a_device_that_a_benchmark_does_not_measure_is_refused(
+    name: str, other: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"which alone is measured here, got '{other}'. Leave it out." in refused(name, ["--device", other], capsys)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_round_at_all_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--repeats must be at least 1, got 0." in refused(name, ["--repeats", "0"], capsys)
+
+
+@pytest.mark.parametrize("name", TABLES["cuda"])
+def test_a_benchmark_of_gpus_says_what_it_needs(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cubie.targets.devices._gpus", lambda: ([], "the CUDA driver sees no GPU"))
+    assert "device 'cuda' can't be used: the CUDA driver sees no GPU." in refused(name, [], capsys)
+
+
+@pytest.mark.usefixtures("one_gpu")
+@pytest.mark.parametrize(("name", "compiler"), [("gpu_floors", "nvcc"), ("cpu_floors", "g++")])
+def test_a_compiler_of_floors_that_is_missing_or_fails_is_named(
+    name: str, compiler: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for found, said in (
+        ("false", f"which failed as said above. It needs {compiler}"),
+        (None, f"{compiler} must be on"),
+    ):
+        monkeypatch.setattr("shutil.which", lambda name, path=None, found=found: found)
+        assert said in refused(name, [], capsys)
+
+
+@pytest.mark.usefixtures("one_gpu")
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [("cpu_vs_scipy", "numbalsoda"), ("stiff_vs_scipy", "numbalsoda"), ("gpu_vs_diffrax", "diffrax")],
+)
+def test_a_peer_that_is_missing_is_refused_before_anything_is_measured(
+    name: str, package: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(name, ["--peer", "no-such-python"], capsys)
+    assert f"--peer must be an interpreter with {package}, got 'no-such-python'. Install" in said
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_tells_the_device_that_is_taken(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit):
+        import_module(f"benchmarks.{name}").main()
+    device = "cuda" if name in TABLES["cuda"] else "cpu"
+    assert f"or 'auto' (default: {device})" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_row_names_problem_size_precision_method_tolerances_error_and_times() -> None:
