@@ -36,6 +36,8 @@ FLOORS: Final[dict[str, int]] = {
 STRANGERS: Final = ({"buffers", "targets"},)
 COMPILERS: Final = frozenset({"numba", "llvmlite", "numba_cuda", "cuda"})
 LOADED_LATE: Final = COMPILERS | {"sympy", "xarray", "pandas", "scipy", "matplotlib", "tqdm"}
+N_PITFALLS: Final = 27
+"""Faults that systems of this kind have had."""
 MAX_MODULE_LINES: Final = 400
 MAX_FUNCTION_LINES: Final = 60
 
@@ -181,3 +183,15 @@ def test_importing_cubie_takes_less_than_a_fifth_of_a_second() -> None:
 def test_every_public_name_can_be_had() -> None:
     code = "import cubie; print([n for n in cubie.__all__ if getattr(cubie, n) is None or n not in dir(cubie)])"
     assert python(code).strip() == "[]"
+
+
+def test_every_pitfall_is_named_by_a_test() -> None:
+    """A docstring that begins with PITFALL and its number says what went wrong elsewhere."""
+    docstrings = (
+        ast.get_docstring(node) or ""
+        for path in (ROOT / "tests").rglob("*.py")
+        for node in ast.walk(syntax(path))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    )
+    named = {int(number) for text in docstrings for number in re.findall(r"^PITFALL (\d+): ", text)}
+    assert named == set(range(1, N_PITFALLS + 1))

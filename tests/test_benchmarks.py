@@ -17,7 +17,7 @@ from benchmarks.floors.systems import brusselator
 from benchmarks.harness import README, ROW_HEADERS, WRONG_USAGE, Row, Table, finish, shown
 from benchmarks.rounds import Sample, in_turn, timed, uncounted
 from benchmarks.sweeps import FEW, Sweep, WarmSweep, spaced
-from benchmarks.work_precision import SHEETS
+from benchmarks.work_precision import SHEETS, Curve, Point
 from cubie.odesystems import create_ode_system
 from cubie.targets.devices import Device
 from tests.problems import PROBLEMS
@@ -142,6 +142,7 @@ def test_figures_are_shown_with_three_digits_or_more_before_the_point(figure: fl
 
 
 def test_things_have_their_turns_there_and_back_after_a_round_that_does_not_count() -> None:
+    """PITFALL 27: a slow release went unnoticed. Ratios are of one run, in turns."""
     order: list[str] = []
 
     def thing(name: str) -> Callable[[], Sample]:
@@ -195,6 +196,14 @@ def test_other_tolerances_reach_solver_and_row() -> None:
     assert ours.row([ours.measure()], error=0.5).tolerances == "1e-10, 1e-13"
 
 
+def test_methods_are_compared_at_equal_error() -> None:
+    """PITFALL 17: benchmarks at equal tolerance instead of equal error."""
+    points = tuple(Point(rtol=rtol, error=100 * rtol, seconds=1 / rtol) for rtol in (1e-6, 1e-4))
+    curve = Curve(problem="decay", method="tsit5", points=points)
+    assert curve.seconds_at(1e-3) == pytest.approx(1e5)
+    assert curve.seconds_at(1e-5) is None
+
+
 def test_values_are_made_in_the_precision_of_the_batch() -> None:
     assert spaced(0.0, 21.0, 3, "float32").dtype == np.float32
     assert spaced(0.0, 21.0, 3).tolist() == [0.0, 10.5, 21.0]
@@ -206,6 +215,7 @@ def test_the_brusselator_of_16_cells_is_the_problem_with_trusted_answers() -> No
 
 
 def test_saving_keeps_figures_and_fills_the_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PITFALL 27: the same. Figures are kept with machine and commit."""
     page = tmp_path / "README.md"
     page.write_text("before\n<!-- made_up -->\nstale\n<!-- end of made_up -->\nafter\n", encoding="utf-8")
     monkeypatch.setattr(harness, "FOLDER", tmp_path)

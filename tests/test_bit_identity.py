@@ -172,6 +172,7 @@ def solver() -> Solver:
 def test_a_run_does_not_depend_on_its_batch_its_neighbours_or_its_place(
     precision: PrecisionName, solver: Solver
 ) -> None:
+    """PITFALL 12: batching changed a member's answer; one bad member stopped the batch."""
     solver = solver if precision == "float64" else Solver(BRITTLE, device="cpu", rtol=1e-5, precision="float32")
     everything = list(range(300))
     whole = batch(solver, everything)

@@ -76,7 +76,7 @@ def test_a_registry_can_be_neither_copied_nor_pickled(registry: ToyRegistry) -> 
 
 
 def test_dropped_factories_leave_no_context_whatever_was_fetched(registry: ToyRegistry) -> None:
-    """PITFALL: the registry and the memory pool kept dropped solvers and their device memory alive."""
+    """PITFALL 4: the registry and the memory pool kept dropped solvers and their device memory alive."""
     loop, step, solver = tree(registry)
     kept = (
         registry.layout(loop),
@@ -299,7 +299,7 @@ def test_allocators_of_unknown_buffers_are_refused(registry: ToyRegistry) -> Non
 
 
 def test_a_parent_that_measured_before_the_grandchild_registered_measures_again(registry: ToyRegistry) -> None:
-    """PITFALL: a parent measured its child before the grandchild had registered: zero-size slices on hardware."""
+    """PITFALL 1: a parent measured its child before the grandchild had registered: zero-size slices on hardware."""
     loop, step, solver = Toy(), Toy(), Toy()
     loop.adopt(registry, "step", step)
     assert registry.shared_buffer_size(loop) == 0
@@ -313,7 +313,7 @@ def test_a_parent_that_measured_before_the_grandchild_registered_measures_again(
 
 @pytest.mark.parametrize("moved", ["scratch", "history", "step.scratch", "step.history", "step.solver.history"])
 def test_offsets_and_totals_agree_wherever_a_buffer_is_moved(registry: ToyRegistry, moved: str) -> None:
-    """PITFALL: array length came from one total, offsets from another: writes past the end when a buffer was moved."""
+    """PITFALL 2: array length came from one total, offsets from another: writes past the end if a buffer moved."""
     loop, step, solver = tree(registry)
     locations: tuple[Location, ...] = ("local", "shared")
     for location in locations:
@@ -346,7 +346,7 @@ def test_layouts_stand_until_something_changes_at_any_depth(registry: ToyRegistr
 
 
 def test_swapping_a_child_keeps_all_other_registrations(registry: ToyRegistry) -> None:
-    """PITFALL: swapping a component wiped other components' registrations; or a refresh lost the child's."""
+    """PITFALL 3: swapping a component wiped other components' registrations; or a refresh lost the child's."""
     loop, step, _ = tree(registry)
     controller, other = Toy(), Toy()
     registry.register("errors", controller, 2, "shared", precision=F64)
@@ -366,7 +366,7 @@ def test_swapping_a_child_keeps_all_other_registrations(registry: ToyRegistry) -
 
 
 def test_no_alias_lies_over_what_must_survive_the_step(registry: ToyRegistry) -> None:
-    """PITFALL: an alias over storage that had to survive the step: state clobbered across steps."""
+    """PITFALL 5: an alias over storage that had to survive the step: state clobbered across steps."""
     loop, step = Toy(), Toy()
     registry.register("stages", step, 4, "shared", precision=F64)
     registry.register("last_rate", step, 3, "shared", persistent=True, precision=F64)
@@ -388,7 +388,7 @@ def test_no_alias_lies_over_what_must_survive_the_step(registry: ToyRegistry) ->
 
 
 def test_an_int32_buffer_cannot_slip_into_a_pool_of_floats(registry: ToyRegistry) -> None:
-    """PITFALL: int32 buffers typed as float in shared pools."""
+    """PITFALL 6: int32 buffers typed as float in shared pools."""
     loop, step = Toy(), Toy()
     registry.register("rates", loop, 4, "shared", precision=F64)
     registry.register("counts", step, 2, "local", precision=np.int32)

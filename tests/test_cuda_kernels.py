@@ -97,6 +97,7 @@ def test_poisoned_scratch_changes_no_bit() -> None:
 
 
 def test_chunks_give_what_one_launch_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PITFALL 23: chunked solves returned zeros, or another chunk's rows."""
     expected = sweep(lorenz_solver())
     monkeypatch.setattr("cubie.targets.cuda_launch.CudaKernel.free_bytes", 1_000_000_000)
     monkeypatch.setattr(BatchSolverKernel, "_chunks", lambda *given: [(0, 1), (1, 3)])

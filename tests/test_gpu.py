@@ -102,6 +102,7 @@ def test_a_run_is_the_same_bits_in_every_batch(precision: PrecisionName) -> None
 
 @pytest.mark.parametrize("sizes", [(64, 936), (512, 256, 232), (999, 1)])
 def test_chunks_are_the_same_bits(sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """PITFALL 23: chunked solves returned zeros, or another chunk's rows."""
     solver, everything = brittle_solver("cuda", "float64"), np.arange(1000)
     whole = brittle(solver, everything)
     stops = np.cumsum(sizes).tolist()
@@ -239,7 +240,10 @@ def lorenz_ends(solver: Solver, **options: Unpack[SolverOptions]) -> Solution:
 
 
 def test_results_are_never_overwritten_and_pickle() -> None:
-    """They lie in pinned memory that is lent again once nobody looks at it: at a view either."""
+    """PITFALL 24: arrays were overwritten by the next solve.
+
+    They lie in pinned memory that is lent again once nobody looks at it: at a view either.
+    """
     solver = Solver(LORENZ, device="cuda")
     first = lorenz_ends(solver)
     view, status, copy = first["z"][-1, ::7], first.status[:5], first.y.copy()
@@ -270,6 +274,7 @@ def test_several_threads_solve_at_once() -> None:
 
 
 def test_a_dropped_solver_gives_its_device_memory_back() -> None:
+    """PITFALL 4: the memory pool kept dropped solvers' device memory alive."""
     from numba import cuda
 
     def free() -> int:

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import pytest
 
-from cubie import OutputTooLargeError, create_ode_system
+from cubie import OutputTooLargeError, Solver, create_ode_system
 from cubie._types import FLOAT_PRECISIONS, Location
 from cubie.batchsolving.batch_solver_kernel import BatchResult, BatchSolverKernel, StepLimits
 from cubie.batchsolving.schedule import make_schedule
@@ -72,7 +72,7 @@ def test_results_have_the_shapes_and_types_that_are_promised(precision: Precisio
 
 @pytest.mark.parametrize("method", ["tsit5", "rodas5p", "kvaerno-3", "radau"])
 def test_one_kernel_serves_every_value_time_tolerance_and_size(method: str) -> None:
-    """Pitfall 21: changing one number compiled for half a minute."""
+    """PITFALL 21: changing one number compiled for half a minute."""
     made = kernel(method)
     for span, n_runs in (((0.0, 1.0), 1), ((5.0, -5.0), 7), ((1e3, 1e3 + 1), 4)):
         solve(made, span, n_runs=n_runs)
@@ -170,3 +170,15 @@ def test_free_memory_is_asked_for_again_only_when_a_batch_has_other_sizes(monkey
     for _ in range(2):
         solve(made, n_runs=5)
     assert len(asked) == 5
+
+
+def test_seven_times_the_states_compile_in_less_than_seven_times_the_time() -> None:
+    """PITFALL 21: a system of 35 states compiled for 20 minutes."""
+
+    def seconds(n: int) -> float:
+        rates = [f"dx{i} = k*(x{(i + 1) % n} - x{(i - 2) % n})*x{(i - 1) % n} - x{i}" for i in range(n)]
+        ring = create_ode_system(rates, states={f"x{i}": 1.0 for i in range(n)}, parameters={"k": 1.0})
+        return Solver(ring, method="heun-21", device="cpu").solve((0.0, 1e-3)).timings["compile"]
+
+    few = seconds(5)
+    assert seconds(35) < 7 * few

@@ -45,6 +45,7 @@ def test_every_run_gets_its_own_parameters_whatever_the_order_of_the_mapping(gro
 
 
 def test_saved_variables_come_in_the_order_in_which_they_were_listed(growth: Solver) -> None:
+    """PITFALL 19: arrays came back in alphabetical order."""
     solution = solve(growth, {"a": [-1.0, -2.0]})
     assert solution.variables == ("y", "sum", "x")
     np.testing.assert_allclose(solution.y[:, 1], solution.y[:, 0] + solution.y[:, 2], rtol=1e-12)

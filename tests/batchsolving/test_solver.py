@@ -1,6 +1,8 @@
 """The public face on the CPU: what compiles and when, what survives, and what is said of mistakes."""
 
+import inspect
 import pickle
+import timeit
 from typing import Final
 
 import numpy as np
@@ -132,7 +134,7 @@ def test_a_solver_pickles_by_its_settings(cheap: Solver) -> None:
 
 
 def test_a_solution_pickles_and_belongs_to_its_user(solver: Solver) -> None:
-    """Pitfall 24: arrays were overwritten by the next solve."""
+    """PITFALL 24: arrays were overwritten by the next solve."""
     first = ends(solver)
     kept: object = pickle.loads(pickle.dumps(first))
     assert isinstance(kept, Solution)
@@ -250,3 +252,25 @@ def test_lanes_and_poison_are_options_that_change_no_digit(cheap: Solver) -> Non
     np.testing.assert_allclose(ends(cheap).y, expected.y, rtol=1e-13)
     cheap.update(lanes=None)
     assert cheap.lanes > 1
+
+
+def test_both_ways_to_solve_have_the_same_defaults(solver: Solver) -> None:
+    """PITFALL 20: two entry points with different defaults (grid against paired)."""
+    starts = {"x": [1.0, 2.0, 3.0]}
+    at_once = solve_ivp(DECAY, (0.0, 1.0), starts, {"k": K}, device="cpu")
+    assert at_once.n_runs == 3
+    assert_same_bits(at_once, solver.solve((0.0, 1.0), starts, {"k": K}))
+    both = (inspect.signature(solve_ivp).parameters, inspect.signature(Solver.solve).parameters)
+    shared = both[0].keys() & both[1].keys()
+    assert shared == both[1].keys() - {"self"}
+    assert all(both[0][name].default == both[1][name].default for name in shared)
+
+
+def test_a_small_solve_costs_the_host_little(solver: Solver) -> None:
+    """PITFALL 25: the host needed 5 ms around a kernel of 50 us. A loop to 100,000 takes half of that."""
+    ends(solver)
+    spent = []
+    for _ in range(50):
+        timings = ends(solver).timings
+        spent.append(timings["total"] - timings["kernel"])
+    assert min(spent) < timeit.timeit("for i in range(100_000): total += i", "total = 0", number=1)

@@ -29,6 +29,7 @@ def test_options_and_settings_are_the_same_names() -> None:
 
 
 def test_an_unknown_option_is_answered_with_the_nearest() -> None:
+    """PITFALL 19: unknown options only warned."""
     with pytest.raises(UnknownOptionError, match=r"unknown option 'rtoll'\. Did you mean 'rtol'\?"):
         Solver(DECAY, rtoll=1e-3)  # type: ignore[call-arg]  # the mistake
     with pytest.raises(UnknownOptionError, match=r"unknown option 'zzz'\. There are \['method', "):

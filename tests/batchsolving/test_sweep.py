@@ -53,6 +53,7 @@ def test_only_swept_inputs_take_a_value_per_run() -> None:
 
 
 def test_values_are_mapped_by_name_whatever_their_order() -> None:
+    """PITFALL 19: mappings were read by position."""
     one = inputs({"z": [1, 2], "x": [3, 4]}, {"beta": [5, 6], "sigma": [7, 8]})
     other = inputs({"x": [3, 4], "z": [1, 2]}, {"sigma": [7, 8], "beta": [5, 6]})
     assert np.array_equal(table(one), table(other))
@@ -61,6 +62,7 @@ def test_values_are_mapped_by_name_whatever_their_order() -> None:
 
 
 def test_duplicate_values_are_kept_as_runs_of_their_own() -> None:
+    """PITFALL 19: duplicate values of a sweep were dropped."""
     made = inputs(None, {"rho": [1.0, 1.0, 2.0, 1.0]})
     assert made.coordinates["rho"].tolist() == [1.0, 1.0, 2.0, 1.0]
 
@@ -204,6 +206,7 @@ def test_arrays_by_position_of_a_wrong_shape_say_how_to_give_them() -> None:
 
 @pytest.mark.parametrize("sweep", ["paired", "product"])
 def test_unknown_names_are_refused_not_made_parameters(sweep: Sweep) -> None:
+    """PITFALL 19: misspelt names became parameters equal to zero."""
     with pytest.raises(UnknownNameError, match="Did you mean 'sigma'"):
         inputs(None, {"sigme": 1.0}, sweep)
     with pytest.raises(UnknownNameError, match="Did you mean 'rho'"):

@@ -114,7 +114,7 @@ def test_a_change_and_its_reverse_give_the_same_layout() -> None:
 
 
 def test_sizes_follow_a_grandchild() -> None:
-    """Pitfall 1: a parent measured its child before the grandchild had registered."""
+    """PITFALL 1: a parent measured its child before the grandchild had registered."""
     run = made()
     before = run.persistent_local_buffer_size
     assert isinstance(run.step, ExplicitRungeKutta)
@@ -127,7 +127,7 @@ def test_sizes_follow_a_grandchild() -> None:
 
 
 def test_swapping_the_method_leaves_the_other_parts_registrations() -> None:
-    """Pitfall 3: a swapped component wiped out what others had registered."""
+    """PITFALL 3: a swapped component wiped out what others had registered."""
     run = made()
     buffer_registry.relocate(run.loop, "controller.history", "shared")
     run.configure_run(replace(SETTINGS, method=find_tableau("vern7")))

@@ -199,6 +199,7 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_any_identifier_is_a_safe_name(name: str) -> None:
+    """PITFALL 18: symbols named beta, gamma, h, n or order overwrote constants of the solver."""
     system = create_ode_system(
         f"q' = {name}*q + k\nk = sin(exp({name}))", states={"q": 1.0}, parameters={name: 2.0}, observables=["k"]
     )

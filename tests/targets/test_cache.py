@@ -67,7 +67,7 @@ def test_what_has_no_spelling_that_lasts_is_refused() -> None:
 
 
 def test_everything_that_shapes_code_is_in_a_kernels_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pitfall 22: kernels were served after the source, the toolchain or an environment variable had changed."""
+    """PITFALL 22: kernels were served after the source, the toolchain or an environment variable had changed."""
 
     def named(width: int = 8, features: str = "+avx2", shape: str = "a loop", n_persistent: int = 2) -> str:
         layout = LAYOUT._replace(shape=shape, n_persistent=n_persistent)
@@ -256,6 +256,7 @@ def printed_by(code: str, folder: Path) -> list[str]:
 
 
 def test_sixteen_processes_share_an_empty_cache_and_the_next_one_needs_no_compiler(tmp_path: Path) -> None:
+    """PITFALL 22: a cache in the current folder."""
     printed_by(SIXTEEN, tmp_path)
     assert len(list((tmp_path / "kernels").iterdir())) == 1
     assert printed_by(ANSWER, tmp_path) == ["0", "False", "False"]

@@ -40,6 +40,7 @@ def message(name: str) -> str:
 @pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:7"])
 def test_without_a_gpu_one_line_says_why_and_what_to_do(name: str) -> None:
+    """PITFALL 26: without a GPU a ten-frame traceback did not say what to do."""
     text = message(name)
     assert text == (
         f"device '{name}' can't be used: the CUDA driver can't be used (no driver). "

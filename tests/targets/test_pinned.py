@@ -28,6 +28,7 @@ def test_an_array_has_the_shape_and_type_asked_for_and_can_be_written() -> None:
 
 
 def test_memory_is_lent_again_only_when_no_array_looks_at_it() -> None:
+    """PITFALL 24: arrays were overwritten once the result object was collected."""
     allocator = Allocator()
     pool = PinnedPool(allocator, 4 * GRAIN)
     first = pool.empty((10,), np.float64)

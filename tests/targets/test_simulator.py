@@ -96,7 +96,10 @@ def test_backwards_from_an_awkward_time() -> None:
 
 
 def test_runs_that_fail_end_alone_and_say_how() -> None:
-    """What a GPU computes without a word (a root of -1, an overflow, a division by zero) must not stop the batch."""
+    """PITFALL 13: an error in one thread killed the whole launch.
+
+    What a GPU computes without a word (a root of -1, an overflow, a division by zero) must not stop the batch.
+    """
     failing = create_ode_system(
         ["dx = a*x*x + sqrt(s - t) + exp(q*x*1e4) + 1/(c - t) + log(d - t)"],
         states={"x": 1.0},

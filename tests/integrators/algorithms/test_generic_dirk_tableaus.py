@@ -37,6 +37,7 @@ def order_of(conditions: OrderConditions, b: Coefficients, up_to: int) -> int:
 
 @pytest.mark.parametrize("row", ROWS, ids=named)
 def test_step_has_its_order_and_no_higher(row: ButcherTableau) -> None:
+    """PITFALL 14: a wrong SDIRK-4."""
     assert order_of(OrderConditions(row.a), row.b, row.order + 1) == row.order
 
 

@@ -51,6 +51,7 @@ def test_there_are_as_many_rooted_trees_as_cayley_counted() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=named)
 def test_step_has_its_order_and_no_higher(row: ButcherTableau) -> None:
+    """PITFALL 14: coefficients shipped wrong for years. Every row is proved."""
     assert order_of(OrderConditions(row.a), row.b, row.order + 1) == row.order
 
 

@@ -27,6 +27,7 @@ def named(row: ButcherTableau) -> str:
 
 @pytest.mark.parametrize("row", ROWS, ids=named)
 def test_step_has_its_order_and_no_higher(row: ButcherTableau) -> None:
+    """PITFALL 14: a made-up Lobatto method."""
     conditions = OrderConditions(row.a)
     assert max(conditions.worst(row.b, order) for order in range(1, row.order + 1)) < HOLDS
     assert conditions.worst(row.b, row.order + 1) > FAILS

@@ -30,6 +30,7 @@ def named(row: RosenbrockTableau) -> str:
 
 @pytest.mark.parametrize("row", ROWS, ids=named)
 def test_step_has_its_order_and_no_higher(row: RosenbrockTableau) -> None:
+    """PITFALL 14: a "second-order" Rosenbrock method of order one."""
     form = row.classical()
     conditions = RosenbrockConditions(form)
     assert max(conditions.worst(form.b, order) for order in range(1, row.order + 1)) < HOLDS

@@ -204,14 +204,14 @@ def test_a_step_whose_iteration_fails_is_tried_again_smaller() -> None:
 
 @pytest.mark.parametrize("method", ["backwards-euler", "radau"])
 def test_a_run_for_which_no_step_works_ends_with_a_status(method: str) -> None:
-    """Pitfall 7: failures of Newton's method that never ended. The rate is not finite beyond the start."""
+    """PITFALL 7: failures of Newton's method that never ended. The rate is not finite beyond the start."""
     system = create_ode_system("dx = log(1 - x) * 1e6 + 2e6", states={"x": 0.0})
     found = solve_on(ReferenceTarget(width=1), system, (0.0, 1e6), method=method, max_steps=2000)
     assert found.status[0] in {Status.success, Status.newton_failed, Status.step_too_small, Status.non_finite}
 
 
 def test_the_iteration_sets_no_floor_under_the_error() -> None:
-    """Pitfall 15: an iteration that leaves fifty times less changes answers by less than the tolerance."""
+    """PITFALL 15: an iteration that leaves fifty times less changes answers by less than the tolerance."""
 
     def sparing(settings: DirkSettings) -> NewtonSettings:
         return NewtonSettings(n_states=settings.n_states, precision=settings.precision, share=4e-4)

@@ -74,7 +74,10 @@ WAYS: Final[tuple[SolveOptions, ...]] = (
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: f"{way['method']}-{way.get('controller', 'adaptive')}")
 def test_f_is_never_evaluated_outside_the_span(way: SolveOptions, precision: PrecisionName) -> None:
-    """Down to the last bit: sqrt(t_end - t) is a good right-hand side. Saved times inside the span change nothing."""
+    """PITFALL 11: the right-hand side was evaluated outside [t0, t1].
+
+    Down to the last bit: sqrt(t_end - t) is a good right-hand side. Saved times inside the span change nothing.
+    """
     for span in SPANS:
         for n_steps in (1, 7, 30):
             for t_eval in (None, np.linspace(*span, 5)):
@@ -157,7 +160,7 @@ def bogacki_shampine(span: Span, first_step: float, rtol: float, atol: float, la
 
 @pytest.mark.parametrize("law", [law.name for law in GAIN_LAWS.values() if law.is_adaptive])
 def test_every_step_is_the_textbooks_rejected_ones_included(law: str) -> None:
-    """A rate taken from a rejected step, or a rejected error in the controller's history, would show at once."""
+    """PITFALL 10: a rate taken from a rejected step, or a rejected error in the controller's history, would show."""
     span, first_step, rtol, atol = (0.0, 20.0), 8.0, 1e-5, 1e-7
     book = bogacki_shampine(span, first_step, rtol, atol, law)
     assert book.n_rejected >= 4
@@ -209,6 +212,7 @@ def test_fixed_steps_are_shortened_evenly_to_fill_the_span(first_step: float, n_
 
 
 def test_every_run_takes_its_own_steps() -> None:
+    """PITFALL 12: batching changed a member's step count."""
     k = np.array([0.1, 400.0, 1.0])
     together = solve_on(ReferenceTarget(width=3), CLOCKED, (0.0, 3.0), parameters={"k": k}, rtol=1e-3)
     assert len(set(together.n_steps.tolist())) == 3
@@ -295,7 +299,10 @@ LONG: Final = create_ode_system(
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_a_hundred_thousand_saves_at_awkward_decimals_are_all_there(precision: PrecisionName) -> None:
-    """save_every = 0.1 up to 1e4: no drift, no NaN, the last row written."""
+    """PITFALL 8: the last row was never written, save schedules drifted.
+
+    save_every = 0.1 up to 1e4: no drift, no NaN, the last row written.
+    """
     solution = solve_on(
         CpuTarget(width=1), LONG, (0.0, 1e4), save_every=0.1, precision=precision, save=["x", "y", "clock"], rtol=1e-4
     )
@@ -308,7 +315,10 @@ def test_a_hundred_thousand_saves_at_awkward_decimals_are_all_there(precision: P
 
 @pytest.mark.parametrize("backwards", [False, True])
 def test_float32_steps_of_a_hundredth_count_from_a_million(backwards: bool) -> None:
-    """A float32 near 1e6 can't tell times closer than 0.06: steps of 0.01 neither stick nor drift."""
+    """PITFALL 8: float32 time was accumulated.
+
+    A float32 near 1e6 can't tell times closer than 0.06: steps of 0.01 neither stick nor drift.
+    """
     span = (1e6, 1e6 - 10.0) if backwards else (1e6, 1e6 + 10.0)
     sign = -1.0 if backwards else 1.0
     ways: tuple[SolveOptions, ...] = (
@@ -430,7 +440,10 @@ def test_the_last_step_of_a_budget_may_reach_the_end() -> None:
     ],
 )
 def test_singular_solutions_end_soon(text: str, precision: PrecisionName) -> None:
-    """No cycle of rejections: a budget of steps bounds every run, and singular ones stay far below it."""
+    """PITFALL 7: rejection cycles that never ended.
+
+    A budget of steps bounds every run, and singular ones stay far below it.
+    """
     system = create_ode_system(text, states={"x": 1.0})
     for method in ("tsit5", "dop853"):
         solution = one(system, (0.0, 4.0), method=method, precision=precision, rtol=1e-4)
@@ -441,12 +454,16 @@ def test_singular_solutions_end_soon(text: str, precision: PrecisionName) -> Non
 
 
 def test_a_longest_step_below_the_resolution_of_time_is_a_step_too_small() -> None:
+    """PITFALL 7: dt below one ulp of t."""
     solution = one(DRIFT, (1e6, 1e6 + 1.0), max_step=1e-11)
     assert solution.status.tolist() == [Status.step_too_small]
 
 
 def test_a_failed_run_does_not_stain_the_run_that_takes_its_place() -> None:
-    """Side by side, one after the other in the same lane: failing, calm, failing, calm."""
+    """PITFALL 9: a status stained the run.
+
+    Side by side, one after the other in the same lane: failing, calm, failing, calm.
+    """
     endings = (ENDINGS[1], ENDINGS[0], ENDINGS[2], ENDINGS[4], ENDINGS[3], ENDINGS[0])
     for width in (1, 2):
         solution = solve_on(ReferenceTarget(width=width), ENDS, (0.0, 2.0), parameters=given(endings))

@@ -50,7 +50,7 @@ def test_growing_corrections_are_damped_and_explosions_given_up() -> None:
 
 
 def test_no_iteration_goes_on_for_ever() -> None:
-    """Pitfall 7. Corrections that stay as large end after the last round, where no step can be made smaller too."""
+    """PITFALL 7: corrections that stay as large end after the last round, where no step can be made smaller too."""
     settings = IterationSettings(n_measured=1, precision=np.float64, max_iterations=5, gives_up=False)
     begin, _, judge, _ = make_convergence(TARGET, settings)
     at, n_rounds = begin(counts(0, 0, 0), reals(1.0, 1.0, 1.0)), 0

@@ -54,7 +54,7 @@ def swung(target: CpuTarget | ReferenceTarget, **options: object) -> Solution:
 
 
 def test_exchanged_rows_solve_a_textbook_pendulum_that_a_fixed_order_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pitfall 16: static pivots in a generated LU failed a textbook pendulum that an iterative solver could do."""
+    """PITFALL 16: static pivots in a generated LU failed a textbook pendulum that an iterative solver could do."""
     solution = swung(ReferenceTarget(width=2, poison=True))
     assert solution.all_succeeded
     angle, velocity, a, b = solution.y[-1]
@@ -70,7 +70,7 @@ def test_exchanged_rows_solve_a_textbook_pendulum_that_a_fixed_order_fails(monke
 @pytest.mark.parametrize("method", ["radau-iia-5", "radau-iia-9"])
 @pytest.mark.parametrize("n_saves", [2, 40])
 def test_what_iterations_leave_of_constraints_makes_no_step_too_long(method: str, n_saves: int) -> None:
-    """Pitfall 15: inner tolerances set a floor. It is not in the estimate where a, near 0, has a tiny allowed error.
+    """PITFALL 15: inner tolerances set a floor. It is not in the estimate where a, near 0, has a tiny allowed error.
 
     Under PI control, rejections tell of a floor; Gustafsson's asks for so long steps that more are rejected.
     """

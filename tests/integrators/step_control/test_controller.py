@@ -95,6 +95,7 @@ def test_gains_stay_within_their_bounds_and_no_rejected_step_grows(law: GainLaw)
 
 @pytest.mark.parametrize("law", ADAPTIVE, ids=lambda law: law.name)
 def test_rejected_steps_are_not_remembered(law: GainLaw) -> None:
+    """PITFALL 10: step history was updated after a rejected step."""
     with_rejections, without = Controlled(law), Controlled(law)
     for error in (0.5, 0.9, 0.3):
         with_rejections.gain(error)
