@@ -149,9 +149,9 @@ LONGEST_COPIED: Final = 600
 """Lines of generated code that are still copied into each of its callers."""
 UNARY_FUNCTIONS: Final = (
     *("sqrt", "exp", "expm1", "exp2", "log", "log1p", "log2", "log10", "sin", "cos", "tan", "asin", "acos", "atan"),
-    *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "floor", "ceil", "absolute", "sign"),
+    *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "cbrt", "floor", "ceil", "absolute", "sign"),
 )
-BINARY_FUNCTIONS: Final = ("pow", "atan2", "minimum", "maximum", "hypot")
+BINARY_FUNCTIONS: Final = ("pow", "atan2", "minimum", "maximum", "hypot", "fmod")
 
 
 class BlockTooLargeError(ValueError):

@@ -35,7 +35,8 @@ def shared_primitives() -> dict[str, Any]:
         flags: Any = ConfigStack().top()  # type: ignore[no-untyped-call]  # numba's own
         return bool(flags.compute_capability >= (8, 0))
 
-    exact = {name: libdevice_function(intrinsic, spelling) for name, spelling in INSTRUCTIONS.items()}
+    spellings = INSTRUCTIONS | {"cbrt": "cbrt"}
+    exact = {name: libdevice_function(intrinsic, spelling) for name, spelling in spellings.items()}
     rough = {name: approximation(intrinsic, *spellings) for name, spellings in ROUGH_FUNCTIONS.items()}
     extrema = {name: extremum(intrinsic, name, has_extrema) for name in EXTREMA}
     return primitives(intrinsic, types.int32) | exact | rough | extrema

@@ -220,6 +220,10 @@ class Reals(_Vector):
         """Round to the nearest whole number."""
         return self._intrinsic("rint", self)
 
+    def whole_part(self) -> "Reals":
+        """Drop the digits after the point."""
+        return self._intrinsic("trunc", self)
+
     def singles(self) -> "Reals":
         """Round to 32 bits."""
         if self.format == SINGLE:

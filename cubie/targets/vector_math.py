@@ -13,17 +13,22 @@ from numba.core import cgutils
 from cubie.targets.lane_primitives import each_lane, lane_of
 from cubie.targets.llvm import alike, suffix
 from cubie.targets.vector_exponentials import cosh, exp, exp2, expm1, sinh, tanh
-from cubie.targets.vector_expressions import Reals
+from cubie.targets.vector_expressions import Reals, Truths
 from cubie.targets.vector_logarithms import log, log1p, log2, log10
 from cubie.targets.vector_power import pow
+from cubie.targets.vector_remainder import fmod, is_far
+from cubie.targets.vector_roots import cbrt
 from cubie.targets.vector_rough import rough_exp2, rough_log2
-from cubie.targets.vector_trigonometry import LARGEST, cos, sin, tan
+from cubie.targets.vector_trigonometry import cos, is_large, sin, tan
 
 FIRST: Final = ir.Constant(ir.IntType(32), 0)
 Formula = Callable[..., Reals]
-FORMULAS: Final[tuple[Formula, ...]] = (exp, exp2, expm1, sinh, cosh, tanh, log, log2, log10, log1p)
+FORMULAS: Final[tuple[Formula, ...]] = (exp, exp2, expm1, sinh, cosh, tanh, log, log2, log10, log1p, cbrt)
 ROUGH_FORMULAS: Final[tuple[Formula, ...]] = (rough_log2, rough_exp2)
 PERIODIC_FORMULAS: Final[tuple[Formula, ...]] = (sin, cos, tan)
+FORMULAS_OF_TWO: Final[tuple[Formula, ...]] = (pow, fmod)
+BEYOND: Final[dict[Formula, Callable[..., Truths]]] = {**dict.fromkeys(PERIODIC_FORMULAS, is_large), fmod: is_far}
+"""Where formulas don't reach, and libm's functions of the same names are called."""
 
 
 def function_in(module: Any, kind: Any, formula: Formula, n_operands: int) -> Any:
@@ -36,8 +41,8 @@ def function_in(module: Any, kind: Any, formula: Formula, n_operands: int) -> An
             # Thirty exponentials in seven stages took twice the time to compile when written out, and ran no faster.
             function.attributes.add("noinline")
         result = formula(*[Reals(inside, argument) for argument in function.args])
-        if formula in PERIODIC_FORMULAS:
-            result = _with_far_lanes(formula.__name__, Reals(inside, function.args[0]), result)
+        if formula in BEYOND:
+            result = _with_far_lanes(formula, function.args, result)
         inside.ret(result.value)
     return function
 
@@ -48,37 +53,44 @@ def _new_function(module: Any, kind: Any, n_operands: int, symbol: str) -> tuple
     return function, ir.IRBuilder(function.append_basic_block("entry"))
 
 
-def _with_far_lanes(name: str, x: Reals, near: Reals) -> Reals:
-    """Put in what libm says of the lanes that are too far from 0 for a formula, if there are any."""
-    builder = x.builder
+def _with_far_lanes(formula: Formula, operands: Any, near: Reals) -> Reals:
+    """Put in what libm says of the lanes that a formula doesn't reach, if there are any."""
+    builder, kind = near.builder, near.value.type
     before = builder.block
-    with builder.if_then((x.magnitude() > LARGEST).any(), likely=False):
-        far = builder.call(_far_lanes(builder.module, name, x.value.type), [x.value, near.value])
+    with builder.if_then(_is_beyond(builder, formula, operands).any(), likely=False):
+        far = builder.call(_far_lanes(builder.module, formula, kind, len(operands)), [*operands, near.value])
         beyond = builder.block
-    result = builder.phi(x.value.type)
+    result = builder.phi(kind)
     result.add_incoming(near.value, before)
     result.add_incoming(far, beyond)
     return Reals(builder, result)
 
 
-def _far_lanes(module: Any, name: str, kind: Any) -> Any:
-    """Return the function of a module that computes the lanes far from 0 one by one; define it if there is none."""
+def _is_beyond(builder: Any, formula: Formula, operands: Any) -> Truths:
+    return BEYOND[formula](*[Reals(builder, operand) for operand in operands])
+
+
+def _far_lanes(module: Any, formula: Formula, kind: Any, n_operands: int) -> Any:
+    """Return the function of a module that computes the lanes beyond a formula one by one; define it if need be."""
+    name = formula.__name__
     symbol = f"cubie.{name}.far.{suffix(kind)}"
     function = module.globals.get(symbol)
     if function is None:
-        function, builder = _new_function(module, kind, 2, symbol)
+        function, builder = _new_function(module, kind, n_operands + 1, symbol)
         function.attributes.add("noinline")
         function.attributes.add("cold")
-        x, near = function.args
+        *operands, near = function.args
         element = kind.element
         libm = cgutils.get_or_insert_function(
-            module, ir.FunctionType(element, [element]), name if element == ir.DoubleType() else f"{name}f"
+            module,
+            ir.FunctionType(element, [element] * n_operands),
+            name if element == ir.DoubleType() else f"{name}f",
         )
-        is_far = (Reals(builder, x).magnitude() > LARGEST).value
+        beyond = _is_beyond(builder, formula, operands).value
         slot = cgutils.alloca_once_value(builder, near)
         answers = builder.bitcast(slot, element.as_pointer())
-        with each_lane(builder, kind.count) as loop, builder.if_then(lane_of(builder, is_far, loop.index)):
-            answer = builder.call(libm, [lane_of(builder, x, loop.index)])
+        with each_lane(builder, kind.count) as loop, builder.if_then(lane_of(builder, beyond, loop.index)):
+            answer = builder.call(libm, [lane_of(builder, operand, loop.index) for operand in operands])
             builder.store(answer, builder.gep(answers, [loop.index]))
         builder.ret(builder.load(slot))
     return function
@@ -124,4 +136,4 @@ def vector_functions(intrinsic: Callable[[Any], Any]) -> dict[str, Any]:
     """Build the primitives with numba's `intrinsic` decorator."""
     every = (*FORMULAS, *PERIODIC_FORMULAS, *ROUGH_FORMULAS)
     unary = {formula.__name__: intrinsic(_unary(formula)) for formula in every}
-    return unary | {"pow": intrinsic(_binary(pow))}
+    return unary | {formula.__name__: intrinsic(_binary(formula)) for formula in FORMULAS_OF_TWO}

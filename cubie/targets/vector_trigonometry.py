@@ -11,9 +11,14 @@ from typing import Final
 
 from cubie.targets.polynomials import COS_BEYOND_SQUARE, HALF_PI, SIN_BEYOND_ARGUMENT, TWO_OVER_PI
 from cubie.targets.vector_exponentials import spelt_product, whole_of
-from cubie.targets.vector_expressions import Bits, Reals, fma, sum_with_loss
+from cubie.targets.vector_expressions import Bits, Reals, Truths, fma, sum_with_loss
 
 LARGEST: Final = 2.0**20
+
+
+def is_large(x: Reals) -> Truths:
+    """Tell where arguments are too far from 0 for these formulas."""
+    return x.magnitude() > LARGEST
 
 
 def _reduced(x: Reals) -> tuple[Bits, Reals]:

@@ -30,6 +30,8 @@ _SAME_NAME: Final = [
     "floor",
     "ceil",
     "absolute",
+    "cbrt",
+    "fmod",
     "sign",
 ]
 _RENAMED: Final = {

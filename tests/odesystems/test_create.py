@@ -112,6 +112,7 @@ def test_states_called_x_and_dx_need_the_unambiguous_forms() -> None:
         ("+x - -x", 8.0),
         ("7 % 4 + (-7) % 4 + mod(7.5, 2)", 3.0 + 1.0 + 1.5),
         ("x // 3", 1.0),
+        ("fmod(-x, 3) + fmod(x, -3)", 0.0),
         ("1e3*.5 + 2.", 502.0),
         ("sin(t) + cos(t)*tan(x)", math.sin(3) + math.cos(3) * math.tan(4)),
         ("exp(p) + ln(x) + log(x) + log(8, 2)", math.exp(2) + 2 * math.log(4) + 3),

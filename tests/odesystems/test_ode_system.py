@@ -147,7 +147,7 @@ def test_text_keeps_every_operation_and_its_order() -> None:
         b = x/(y*2)/(3/y)*(x/y) - (-x)**2 - x**-y + (x**y)**2 + x**y**2 + (x + y)**(x*y)
         ok = not (x > 1 and (y < 2 or x == y)) or x != 3 and not y >= x
         c = (x if ok else y if x > 0 else 1)*2 + ((x > 1) + 2)*mod(x, y) + min(x, max(y, 2), 3) + abs(-x)
-        d = atan2(x, y) + heaviside(x, 0.5) + log(x) - -2.5*x - 3e-07 + (5 if True else x)
+        d = atan2(x, y) + heaviside(x, 0.5) + x*y // (x // (y/2)) - -2.5*x - 3e-07 + (5 if True else x)
         unused = x
         dx = a + b*c
         dy = d - a

@@ -124,6 +124,11 @@ def _logarithm_of_more(s: Sampler) -> Pair:
     return _alone(s.powers(s.range.smallest, s.range.most), -s.powers(s.range.smallest, -0.01), near_pole, edges)
 
 
+def _cube(s: Sampler) -> Pair:
+    thirds = s.around(1.0, 1.5, 0.5**0.5, 2.0**0.5, 2.0**s.range.least, 2.0**s.range.smallest, 8.0, 27.0, -64.0)
+    return _alone(s.everywhere(s.range.most), s.uniform(-8, 8), thirds)
+
+
 def _angle(s: Sampler) -> Pair:
     quarter = np.pi / 4
     hardest = s.around(252.89820861816406, 52516.43359375, 45.553093477052, 91.106186954104)
@@ -157,6 +162,12 @@ ROWS: Final = (
     Row(name="sinh", exact=lambda x, y: mpmath.sinh(x), draw=_hyperbolic, bounds=(2.4, 2.6)),
     Row(name="cosh", exact=lambda x, y: mpmath.cosh(x), draw=_hyperbolic, bounds=(1.6, 1.6)),
     Row(name="tanh", exact=lambda x, y: mpmath.tanh(x), draw=_hyperbolic, bounds=(2.7, 2.7)),
+    Row(
+        name="cbrt",
+        exact=lambda x, y: mpmath.power(abs(x), mpf(1) / 3) * (-1 if x < 0 else 1),
+        draw=_cube,
+        bounds=(0.51, 0.51),
+    ),
 )
 
 

@@ -12,7 +12,7 @@ from cubie.targets.cpu import CpuTarget
 from cubie.targets.thread_pool import CpuKernel
 
 Floats: TypeAlias = NDArray[np.float32 | np.float64]
-TWO_OPERANDS: Final = ("pow",)
+TWO_OPERANDS: Final = ("pow", "fmod")
 ONCE: Final = "value = {f}(x{y})"
 
 

@@ -12,7 +12,7 @@ from llvmlite import ir
 from benchmarks.fit_polynomials import CONSTANTS, FITS, parts, rounded
 from cubie._types import FLOAT_PRECISIONS, FloatPrecision
 from cubie.targets import polynomials
-from cubie.targets.vector_math import FORMULAS, PERIODIC_FORMULAS, ROUGH_FORMULAS, function_in
+from cubie.targets.vector_math import BEYOND, FORMULAS, FORMULAS_OF_TWO, PERIODIC_FORMULAS, ROUGH_FORMULAS, function_in
 from tests.seed import ACCURACY_SEED
 from tests.targets.function_errors import ROWS, Sampler, worst_error
 from tests.targets.function_kernels import Floats, in_precision, results_of
@@ -38,6 +38,7 @@ EXCEPTIONS: Final[dict[str, list[tuple[float, float]]]] = {
     "sinh": [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -INF), (1e30, INF), (-1e30, -INF)],
     "cosh": [(0.0, 1.0), (-0.0, 1.0), (INF, INF), (-INF, INF), (1e30, INF)],
     "tanh": [(0.0, 0.0), (-0.0, -0.0), (INF, 1.0), (-INF, -1.0), (30.0, 1.0), (-30.0, -1.0)],
+    "cbrt": [(0.0, 0.0), (-0.0, -0.0), (INF, INF), (-INF, -INF), (27.0, 3.0), (-8.0, -2.0), (2.0**-126, 2.0**-42)],
 }
 """Arguments and results; NaN gives NaN everywhere."""
 
@@ -163,12 +164,28 @@ def test_angles_too_far_for_the_formula_are_libms_and_leave_their_neighbours_alo
         assert_same_bits(mixed[name][~far], alone[name][~far], name)
 
 
-def test_no_formula_calls_libm_but_for_angles_far_away() -> None:
-    for formula in (*FORMULAS, *PERIODIC_FORMULAS, *ROUGH_FORMULAS):
+@pytest.mark.parametrize("width", [1, 8])
+@PRECISIONS
+def test_remainders_are_cs_to_the_last_bit(precision: FloatPrecision, width: int) -> None:
+    limits = np.finfo(precision)
+    random = np.random.default_rng(ACCURACY_SEED)
+    least, most = float(limits.smallest_subnormal), float(limits.max)
+    edges = np.array([0.0, -0.0, 1.0, -1.0, INF, -INF, NAN, least, -least, most, 0.1, -1 / 3])
+    whole, real = random.integers(-60, 60, (2, 2000)), random.uniform(-1e6, 1e6, 2000)
+    sizes = random.uniform(-1, 1, (2, 2000)) * 10.0 ** random.uniform(-36, 36, (2, 2000))
+    x = in_precision(np.concatenate([np.repeat(edges, edges.size), whole[0], real, sizes[0]]), precision)
+    y = in_precision(np.concatenate([np.tile(edges, edges.size), whole[1], sizes[1], sizes[1]]), precision)
+    with np.errstate(all="ignore"):
+        expected = np.fmod(x, y)
+    assert_same_bits(results_of(("fmod",), x, y, width=width)["fmod"], expected, "fmod")
+
+
+def test_no_formula_calls_libm_but_beyond_its_reach() -> None:
+    for formula in (*FORMULAS, *PERIODIC_FORMULAS, *ROUGH_FORMULAS, *FORMULAS_OF_TWO):
         module = ir.Module()
-        function_in(module, ir.VectorType(ir.DoubleType(), 8), formula, 1)
+        function_in(module, ir.VectorType(ir.DoubleType(), 8), formula, 2 if formula in FORMULAS_OF_TWO else 1)
         outside = {name for name in module.globals if not name.startswith(("cubie.", "llvm."))}
-        assert outside == ({formula.__name__} if formula in PERIODIC_FORMULAS else set())
+        assert outside == ({formula.__name__} if formula in BEYOND else set())
 
 
 @PRECISIONS

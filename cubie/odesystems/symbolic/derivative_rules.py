@@ -1,6 +1,6 @@
 """The partial derivatives of every operation, in operations.
 
-A function without a row is constant between its jumps: conditions, floor, ceil, trunc, sign, heaviside.
+A function without a row is constant between its jumps: conditions, floor, ceil, trunc, //, sign, heaviside.
 """
 
 import math
@@ -86,10 +86,14 @@ def _hypot(g: GraphBuilder, operands: tuple[NodeId, ...], value: NodeId, place: 
 
 
 def _modulo(g: GraphBuilder, operands: tuple[NodeId, ...], value: NodeId, place: int, /) -> NodeId:
-    """Derive ``a - b*floor(a/b)`` between its jumps."""
-    if place == 0:
-        return g.number(1.0)
-    return negated(g, apply(g, "floor", apply(g, "divide", *operands)))
+    """Derive ``a - b*(a // b)`` between its jumps."""
+    return g.number(1.0) if place == 0 else negated(g, apply(g, "floor_divide", *operands))
+
+
+def _fmod(g: GraphBuilder, operands: tuple[NodeId, ...], value: NodeId, place: int, /) -> NodeId:
+    """Derive ``a - b*trunc(a/b)`` between its jumps."""
+    a, b = operands
+    return g.number(1.0) if place == 0 else apply(g, "divide", apply(g, "add", value, negated(g, a)), b)
 
 
 def _add(g: GraphBuilder, operands: tuple[NodeId, ...], value: NodeId, place: int, /) -> NodeId:
@@ -132,4 +136,5 @@ PARTIALS: Final[dict[str, PartialFn]] = {
     "atan2": _atan2,
     "hypot": _hypot,
     "modulo": _modulo,
+    "fmod": _fmod,
 }

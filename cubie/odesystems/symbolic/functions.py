@@ -81,10 +81,6 @@ def _sign(x: float) -> float:
     return (x > 0) - (x < 0)
 
 
-def _modulo(a: float, b: float) -> float:
-    return a - b * math.floor(a / b)
-
-
 def _heaviside(x: float, at_zero: float) -> float:
     return at_zero if x == 0 else x > 0
 
@@ -130,14 +126,16 @@ _ROWS: Final = (
     unary("ceil", math.ceil),
     unary("absolute", math.fabs),
     unary("sign", _sign),
-    unary("cbrt", math.cbrt, primitive=False),
+    unary("cbrt", math.cbrt),
     unary("trunc", math.trunc, primitive=False),
     binary("pow", math.pow),
     binary("minimum", _minimum),
     binary("maximum", _maximum),
     binary("atan2", math.atan2),
     binary("hypot", math.hypot),
-    binary("modulo", _modulo, primitive=False),
+    binary("fmod", math.fmod),
+    binary("modulo", operator.mod, primitive=False),
+    binary("floor_divide", operator.floordiv, primitive=False),
     binary("heaviside", _heaviside, primitive=False),
 )
 FUNCTIONS: Final[dict[str, Function]] = {row.name: row for row in _ROWS}

@@ -214,21 +214,37 @@ def _select(g: GraphBuilder, arguments: tuple[NodeId, ...]) -> NodeId:
     return g.operation("select", inner[0], b, a) if inner else g.operation("select", mask, a, b)
 
 
-def _cbrt(g: GraphBuilder, arguments: tuple[NodeId, ...]) -> NodeId:
-    (x,) = arguments
-    root = apply(g, "pow", apply(g, "absolute", x), g.number(1.0 / 3.0))
-    return apply(g, "select", apply(g, "less", x, g.number(0.0)), negated(g, root), root)
-
-
 def _trunc(g: GraphBuilder, arguments: tuple[NodeId, ...]) -> NodeId:
     (x,) = arguments
     return apply(g, "select", apply(g, "less", x, g.number(0.0)), apply(g, "ceil", x), apply(g, "floor", x))
 
 
 def _modulo(g: GraphBuilder, arguments: tuple[NodeId, ...]) -> NodeId:
+    b = arguments[1]
+    rest = apply(g, "fmod", *arguments)
+    return apply(g, "select", _have_opposite_signs(g, rest, b), apply(g, "add", rest, b), rest)
+
+
+def _floor_divide(g: GraphBuilder, arguments: tuple[NodeId, ...]) -> NodeId:
+    """Divide exactly what is left without the remainder, as Python does; by 0, as ever."""
     a, b = arguments
-    whole = apply(g, "floor", apply(g, "divide", a, b))
-    return apply(g, "add", a, negated(g, apply(g, "multiply", b, whole)))
+    zero, one = g.number(0.0), g.number(1.0)
+    rest = apply(g, "fmod", a, b)
+    multiple = apply(g, "add", a, negated(g, rest))
+    quotient = apply(g, "divide", apply(g, "select", apply(g, "equal", b, zero), a, multiple), b)
+    less = apply(g, "select", _have_opposite_signs(g, rest, b), one, zero)
+    quotient = apply(g, "add", quotient, negated(g, less))
+    whole = apply(g, "floor", quotient)
+    beyond = apply(g, "add", quotient, negated(g, whole))
+    rounds_up = apply(g, "less", g.number(0.5), beyond)
+    return apply(g, "add", whole, apply(g, "select", rounds_up, one, zero))
+
+
+def _have_opposite_signs(g: GraphBuilder, a: NodeId, b: NodeId) -> NodeId:
+    zero = g.number(0.0)
+    falls = apply(g, "and", apply(g, "less", a, zero), apply(g, "less", zero, b))
+    rises = apply(g, "and", apply(g, "less", zero, a), apply(g, "less", b, zero))
+    return apply(g, "or", falls, rises)
 
 
 def _heaviside(g: GraphBuilder, arguments: tuple[NodeId, ...]) -> NodeId:
@@ -256,8 +272,8 @@ RULES: Final[dict[str, RuleFn]] = {
     "or": _connective("or", "false", "true"),
     "not": _not,
     "select": _select,
-    "cbrt": _cbrt,
     "trunc": _trunc,
     "modulo": _modulo,
+    "floor_divide": _floor_divide,
     "heaviside": _heaviside,
 }

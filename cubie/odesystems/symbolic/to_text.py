@@ -16,6 +16,7 @@ CONDITIONAL, OR, AND, NOT, COMPARISON, SUM, PRODUCT, SIGN, POWER, ATOM = range(1
 _INFIX: Final = {
     "multiply": ("*", PRODUCT, PRODUCT, POWER),
     "divide": ("/", PRODUCT, PRODUCT, POWER),
+    "floor_divide": (" // ", PRODUCT, PRODUCT, POWER),
     "pow": ("**", POWER, ATOM, SIGN),
     "less": (" < ", COMPARISON, SUM, SUM),
     "less_equal": (" <= ", COMPARISON, SUM, SUM),

@@ -106,10 +106,6 @@ def _reciprocal(g: GraphBuilder, arguments: tuple[NodeId, ...], /) -> NodeId:
     return g.operation("divide", g.number(1.0), arguments[0])
 
 
-def _floor_quotient(g: GraphBuilder, arguments: tuple[NodeId, ...], /) -> NodeId:
-    return g.operation("floor", g.operation("divide", *arguments))
-
-
 def _difference(g: GraphBuilder, arguments: tuple[NodeId, ...], /) -> NodeId:
     return g.operation("add", arguments[0], negative(g, arguments[1]))
 
@@ -120,7 +116,7 @@ def _same(g: GraphBuilder, arguments: tuple[NodeId, ...], /) -> NodeId:
 
 _PLAIN: Final = (
     "sqrt cbrt exp exp2 expm1 log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf "
-    "floor ceil trunc sign absolute pow atan2 hypot"
+    "floor ceil trunc sign absolute pow atan2 hypot fmod"
 )
 _ALIASES: Final = {
     "abs": "absolute",
@@ -149,10 +145,10 @@ _ARRAYS_ONLY: Final = (
         for name in ("add", "multiply", "divide", "negative", "less", "less_equal", "equal", "not_equal")
     ),
     _row("float_power", "pow"),
+    _row("floor_divide", "floor_divide"),
     _row("remainder", "modulo"),
     _row("true_divide", "divide"),
     Word("subtract", 2, 2, _difference),
-    Word("floor_divide", 2, 2, _floor_quotient),
     *(Word(name, 1, 1, _same) for name in ("positive", "conjugate")),
     Word("square", 1, 1, _square),
     Word("reciprocal", 1, 1, _reciprocal),

@@ -98,6 +98,8 @@ def test_every_function_of_one_number_has_its_slope(name: str) -> None:
         "hypot(x, y)",
         "min(x, y) + max(x, y)*x",
         "mod(x, y)*y",
+        "fmod(-x, y)*y + (-x) % y",
+        "(x // y)*x",
         "x*y if x < y else x*x*y",
         "heaviside(x - y, 0.5)*x",
         "clip(x*y, 0.1, 0.9)",

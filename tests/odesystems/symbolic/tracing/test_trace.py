@@ -103,7 +103,7 @@ def numpy_functions(t: float, y: Array, p: Array) -> object:
     positive = np.abs(y) + 0.25
     smooth = np.sin(y) + np.exp(-y) + np.log(positive) + np.sqrt(positive) + np.tanh(y) + np.expm1(y) + np.cbrt(y)
     powers = np.power(positive, p[0]) + np.square(y) + np.reciprocal(positive) + np.hypot(y, 1.0) + np.arctan2(y, 2.0)
-    steps = np.sign(y) + np.heaviside(y, 0.5) + np.floor(y) + np.mod(y, 0.6) + y // 0.5 + y % 0.7
+    steps = np.sign(y) + np.heaviside(y, 0.5) + np.floor(y) + np.mod(y, 0.6) + y // 0.5 + y % 0.7 + np.fmod(y, 0.7)
     bounds = np.maximum(y, 0.1) + np.minimum(y, p[1]) + np.clip(y, -0.2, 0.3)
     choices = np.where(y > 0, y, -2 * y) + np.where((y > 0) & ~(y > 1) | (y < -2), 1.0, 0.0)
     picked = np.select([y > 1, y > 0], [y, 2 * y], 3.0)
