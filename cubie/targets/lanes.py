@@ -131,7 +131,9 @@ def _arithmetic(for_reals: str, for_integers: str) -> Callable[[Any, Lanes, Any]
 
 def _comparison(symbol: str) -> Callable[[Any, Lanes, Any], Any]:
     def emit(builder: Any, lanes: Lanes, operands: Any) -> Any:
-        compare = builder.fcmp_ordered if isinstance(lanes.element, types.Float) else builder.icmp_signed
+        if not isinstance(lanes.element, types.Float):
+            return builder.icmp_signed(symbol, *operands)
+        compare = builder.fcmp_unordered if symbol == "!=" else builder.fcmp_ordered
         return compare(symbol, *operands)
 
     return emit
@@ -145,6 +147,12 @@ def _same(lanes: Lanes) -> Lanes:
     return lanes
 
 
+COMPARISONS: Final[dict[Any, str]] = {
+    **{operator.lt: "<", operator.le: "<=", operator.gt: ">", operator.ge: ">="},
+    **{operator.eq: "==", operator.ne: "!="},
+}
+
+
 def _register_all() -> None:
     for function, for_reals, for_integers in (
         (operator.add, "fadd", "add"),
@@ -153,7 +161,7 @@ def _register_all() -> None:
         (operator.truediv, "fdiv", "sdiv"),
     ):
         _register(function, _same, _arithmetic(for_reals, for_integers), 2)
-    for function, symbol in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">=")):
+    for function, symbol in COMPARISONS.items():
         _register(function, _mask_of, _comparison(symbol), 2)
     _register(operator.and_, _same, lambda builder, lanes, operands: builder.and_(*operands), 2)
     _register(operator.or_, _same, lambda builder, lanes, operands: builder.or_(*operands), 2)
