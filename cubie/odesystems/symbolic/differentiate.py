@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, TypeAlias, final
 
+from cubie.odesystems.symbolic.choices import Products
 from cubie.odesystems.symbolic.derivative_rules import PARTIALS
 from cubie.odesystems.symbolic.graph import GraphBuilder, NodeId, Number, Operation, Symbol, reachable
 from cubie.odesystems.symbolic.passes import Expressions
@@ -119,6 +120,7 @@ def _gradients(
 ) -> tuple[GraphBuilder, tuple[Gradient, ...]]:
     """Rebuild the live expressions by the rules, and beside each node its gradient; return those of the roots."""
     g = GraphBuilder()
+    products = Products(g)
     images: dict[NodeId, NodeId] = {}
     gradients: dict[NodeId, Gradient] = {}
     for position in reachable(expressions.nodes, expressions.roots):
@@ -133,12 +135,17 @@ def _gradients(
                 operands = tuple(images[argument] for argument in arguments)
                 images[position] = apply(g, function, *operands)
                 inner = [gradients[argument] for argument in arguments]
-                gradients[position] = _chain(g, function, operands, images[position], inner)
+                gradients[position] = _chain(g, products, function, operands, images[position], inner)
     return g, tuple(gradients[root] for root in expressions.roots)
 
 
 def _chain(
-    g: GraphBuilder, function: str, operands: tuple[NodeId, ...], value: NodeId, inner: Sequence[Gradient]
+    g: GraphBuilder,
+    products: Products,
+    function: str,
+    operands: tuple[NodeId, ...],
+    value: NodeId,
+    inner: Sequence[Gradient],
 ) -> Gradient:
     """Sum the inner gradients, each times the operation's partial derivative by its operand."""
     if not any(inner):
@@ -146,9 +153,7 @@ def _chain(
     if function == "select":
         return _selected(g, operands[0], inner[1], inner[2])
     if function in ("minimum", "maximum"):
-        below = apply(g, "less", *operands)
-        first, second = inner if function == "minimum" else reversed(inner)
-        return _selected(g, below, first, second)
+        return _extremum(g, function == "minimum", operands, inner)
     partials = PARTIALS.get(function)
     if partials is None:
         return _NOTHING
@@ -158,10 +163,19 @@ def _chain(
             continue
         partial = partials(g, operands, value, place)
         for column, node in gradient.items():
-            term = apply(g, "multiply", partial, node)
+            term = products.product(partial, node)
             total[column] = apply(g, "add", total[column], term) if column in total else term
     zero = g.number(0.0)
     return {column: node for column, node in total.items() if node != zero}
+
+
+def _extremum(g: GraphBuilder, is_minimum: bool, operands: tuple[NodeId, ...], inner: Sequence[Gradient]) -> Gradient:
+    """Take the gradient of the smaller or larger operand, and of equal ones that of the second: a constant, if any."""
+    (a, b), (first, second) = operands, inner
+    if not first:
+        a, b, first, second = b, a, second, first
+    mask = apply(g, "less", a, b) if is_minimum else apply(g, "less", b, a)
+    return _selected(g, mask, first, second)
 
 
 def _selected(g: GraphBuilder, mask: NodeId, first: Gradient, second: Gradient) -> Gradient:

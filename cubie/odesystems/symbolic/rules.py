@@ -211,7 +211,13 @@ def _select(g: GraphBuilder, arguments: tuple[NodeId, ...]) -> NodeId:
     if is_function(g, mask, "false"):
         return b
     inner = operands(g, mask, "not")
-    return g.operation("select", inner[0], b, a) if inner else g.operation("select", mask, a, b)
+    if inner:
+        mask, a, b = inner[0], b, a
+    if (parts := operands(g, a, "select")) and parts[0] == mask:
+        a = parts[1]
+    if (parts := operands(g, b, "select")) and parts[0] == mask:
+        b = parts[2]
+    return a if a == b else g.operation("select", mask, a, b)
 
 
 def _trunc(g: GraphBuilder, arguments: tuple[NodeId, ...]) -> NodeId:

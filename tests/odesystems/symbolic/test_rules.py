@@ -75,6 +75,8 @@ def emitted(expression: str, **constants: float) -> str:
         ("x if x > y or False else y", "select(y < x, x, y)"),
         ("x if x > y and x > y else y", "select(y < x, x, y)"),
         ("x if not not x > y else x", "x"),
+        ("(x if x > y else 1) if x > y else 2", "select(y < x, x, splat(2))"),
+        ("1 if x > y else (x if x > y else 2)", "select(y < x, splat(1), splat(2))"),
         ("1 if x > y else 2", "select(y < x, splat(1), splat(2))"),
         ("1 if x > y else -2", "select(y < x, splat(1), splat(-2))"),
         ("3", "splat(3)"),
