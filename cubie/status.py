@@ -39,6 +39,10 @@ class Status(IntEnum):
         """One sentence: which argument to change, or where to look in the model."""
         return _REMEDIES[self]
 
+    def remedy_after(self, n_steps: int) -> str:
+        """Return the remedy for a run that ended after so many steps: without any, Newton's method sought its start."""
+        return INCONSISTENT if self is Status.newton_failed and n_steps == 0 else self.remedy
+
 
 _REMEDIES: Final[dict[Status, str]] = {
     Status.success: "Nothing needs to be done.",
@@ -51,9 +55,17 @@ _REMEDIES: Final[dict[Status, str]] = {
     ),
     Status.non_finite: (
         "Look for an overflow, a division by zero or a root or logarithm of a negative number in the model near "
-        "t_final; where a step was merely too bold, lower first_step, max_step or rtol."
+        "t_final, and for a derivative that is infinite there, as that of sqrt at zero (start a little beside, or use "
+        "an explicit method); where a step was merely too bold, lower first_step, max_step or rtol."
     ),
     Status.newton_failed: "Lower max_step or first_step, or loosen rtol or atol.",
     Status.linear_failed: "Lower max_step or first_step, loosen rtol or atol, or choose another method.",
-    Status.singular: "Check the model for states that no equation determines, or lower max_step.",
+    Status.singular: (
+        "Check the model for states that no equation determines, or lower max_step; where a derivative is infinite at "
+        "t_final, as that of sqrt at zero, start a little beside, or use an explicit method."
+    ),
 }
+INCONSISTENT: Final = (
+    "No consistent initial values were found: check that the constraints (rows of zeros in the mass matrix) have a "
+    "solution near the initial values, or give values nearer to one."
+)

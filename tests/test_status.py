@@ -23,3 +23,14 @@ def test_remedies_of_failures_name_what_to_change(status: Status) -> None:
 
 def test_success_and_event_are_no_failures() -> None:
     assert [status for status in Status if not status.is_failure] == [Status.success, Status.event]
+
+
+def test_newton_that_fails_before_any_step_has_found_no_consistent_start() -> None:
+    assert "consistent initial values" in Status.newton_failed.remedy_after(0)
+    assert Status.newton_failed.remedy_after(1) == Status.newton_failed.remedy
+    assert Status.non_finite.remedy_after(0) == Status.non_finite.remedy
+
+
+@pytest.mark.parametrize("status", [Status.singular, Status.non_finite])
+def test_infinite_derivatives_are_named_where_they_end_runs(status: Status) -> None:
+    assert "derivative" in status.remedy and "explicit method" in status.remedy and "\n" not in status.remedy

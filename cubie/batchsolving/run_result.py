@@ -41,7 +41,8 @@ class RunResult:
         """How the run ended, and what to do about it."""
         if self.success:
             return f"The run ended at t = {self.t_final:g}: {self.status.label}."
-        return f"The run failed at t = {self.t_final:g}: {self.status.label}. {self.status.remedy}"
+        remedy = self.status.remedy_after(self.n_steps)
+        return f"The run failed at t = {self.t_final:g}: {self.status.label}. {remedy}"
 
     def __getitem__(self, name: str) -> FloatArray:
         """Return one variable, shape (n_valid,)."""

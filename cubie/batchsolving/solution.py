@@ -137,13 +137,11 @@ class Solution:
         if n_good == self.n_runs:
             return f"All {self.n_runs:,} runs succeeded." if n_good > 1 else "The run succeeded."
         parts = [f"{n_good:,} of {self.n_runs:,} runs succeeded."]
-        for status, count in self._counts().items():
-            if status.is_failure:
-                first = int(np.argmax(self.status == status))
-                parts.append(
-                    f"{count:,} ended with '{status.label}' (first: run {first} at t = {self.t_final[first]:g}). "
-                    f"{status.remedy}"
-                )
+        for status in self._counts():
+            ended = self.status == status
+            for runs in (ended & (self.n_steps == 0), ended & (self.n_steps > 0)):
+                if status.is_failure and runs.any():
+                    parts.append(self._failure_text(status, np.flatnonzero(runs)))
         return " ".join(parts)
 
     def raise_for_status(self) -> None:
@@ -227,6 +225,12 @@ class Solution:
     def _counts(self) -> dict[Status, int]:
         counts = np.bincount(self.status, minlength=len(Status))
         return {status: int(counts[status]) for status in Status if counts[status]}
+
+    def _failure_text(self, status: Status, runs: npt.NDArray[np.int64]) -> str:
+        first = int(runs[0])
+        where = f"first: run {first} at t = {self.t_final[first]:g}"
+        remedy = status.remedy_after(int(self.n_steps[first]))
+        return f"{runs.size:,} ended with '{status.label}' ({where}). {remedy}"
 
     def _retried_text(self) -> str:
         n = self.retried.size

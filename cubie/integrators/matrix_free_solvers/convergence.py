@@ -141,7 +141,8 @@ def make_convergence(target: Target, settings: IterationSettings) -> Convergence
     largest, huge = precision(1e37), precision(1e37 if precision is np.float32 else 1e300)
     tiny, least, smallest = precision(1e-6), precision(LEAST_SPEED), precision(1e-37)
     part, rounding = precision(PART), precision(settings.rounding)
-    failed, gives_up = np.int32(Status.newton_failed), settings.gives_up
+    failed, non_finite = np.int32(Status.newton_failed), np.int32(Status.non_finite)
+    gives_up = settings.gives_up
     fma, select, splat, negate = target.fma, target.select, target.splat, target.negate
     minimum, maximum, absolute = target.minimum, target.maximum, target.absolute
     log2, exp2, reciprocal = target.rough_log2, target.rough_exp2, target.rough_reciprocal
@@ -162,17 +163,20 @@ def make_convergence(target: Target, settings: IterationSettings) -> Convergence
         log_theta = log_size - at.log_size
         theta = exp2(minimum(log_theta, one))
         measured = theta * reciprocal(maximum(one - theta, tiny))
-        speed = select(at.log_size < unknown, measured, at.speed)
-        healthy = (squared < huge) & (answer <= 0)
+        goes_on = at.log_size < unknown
+        speed = select(goes_on, measured, at.speed)
+        is_finite = squared < huge
+        healthy = is_finite & (answer <= 0)
         arrived = at.active & healthy & (speed * exp2(log_size - log_goal) <= one)
         going_on = at.active & healthy & negate(arrived) & (at.left > zero)
         if gives_up:
             in_time = (log_theta >= zero) | (fma(at.left, log_theta, log_size) <= log_goal)
             going_on = going_on & in_time & (log_theta < one)
         lost = at.active & negate(arrived) & negate(going_on)
+        diverged = is_finite | (goes_on & (squared >= huge))  # else the model gave what isn't finite
         return Iteration(
             going_on,
-            select(lost, select(answer > 0, answer, splat(failed)), at.status),
+            select(lost, select(diverged, select(answer > 0, answer, splat(failed)), splat(non_finite)), at.status),
             log_size,
             select(at.active, speed, at.speed),
             select(log_theta < zero, at.damping, half * at.damping),

@@ -59,6 +59,14 @@ def test_a_failure_that_was_recovered_leaves_no_trace_and_a_late_one_keeps_what_
     assert np.isnan(x[5:, 1]).all()
 
 
+@pytest.mark.parametrize("method", ["radau", "kvaerno-5", "rodas5p"])
+@pytest.mark.parametrize(("rate", "t_end"), [("sqrt(x) - 1", 5.0), ("1000*x", 1.0)], ids=["root", "overflow"])
+def test_what_is_not_finite_is_named_so_by_every_family(rate: str, t_end: float, method: str) -> None:
+    system = create_ode_system(f"dx = {rate}", states={"x": 0.5})
+    found = solve_on(ReferenceTarget(width=1), system, (0.0, t_end), method=method, rtol=1e-2, atol=1e-4)
+    assert found.status.tolist() == [Status.non_finite]
+
+
 @pytest.mark.parametrize(("method", "kind"), [("radau", "gmres"), ("kvaerno-5", "bicgstab")])
 def test_iterative_solvers_set_no_floor_under_the_error(method: str, kind: KrylovKind) -> None:
     """PITFALL 15: inner Krylov tolerances set an error floor well above rtol."""

@@ -269,6 +269,8 @@ def test_an_impossible_start_is_told_for_its_run_alone(method: str) -> None:
         controller="fixed" if method == "implicit-midpoint" else None,
     )  # fmt: skip
     assert solution.status.tolist() == [Status.success, Status.newton_failed]
+    assert "No consistent initial values were found" in solution.message
+    assert "No consistent initial values were found" in solution.run(1).message
     assert solution["y"][:, 0] == pytest.approx([2.0, 2.0])
 
 

@@ -26,7 +26,7 @@ def test_each_run_ends_by_its_own_corrections() -> None:
     at = begin(counts(0, 0, 0), reals(1.0, 1.0, LEAST_SPEED))
     at = judge(at, reals(100.0, np.nan, 100.0), LARGE, counts(0, 0, 0))
     assert floats(at.active) == [1, 0, 0]
-    assert floats(at.status) == [0, Status.newton_failed, 0]
+    assert floats(at.status) == [0, Status.non_finite, 0]
     at = judge(at, reals(0.01, 0.0, 0.0), LARGE, counts(0, 0, 0))
     assert floats(at.active) == [0, 0, 0]
     assert floats(end(at)) == pytest.approx([LEAST_SPEED, 1.0, LEAST_SPEED], rel=1e-5)
@@ -38,6 +38,21 @@ def test_a_run_that_has_failed_before_does_not_begin_and_a_linear_solvers_word_i
     at = judge(at, reals(1e9, 1e9, 1e9), LARGE, counts(0, int(Status.linear_failed), 0))
     assert floats(at.active) == [0, 0, 1]
     assert floats(at.status) == [Status.singular, Status.linear_failed, 0]
+
+
+def test_a_correction_that_is_not_finite_says_so_whatever_the_linear_solver_says() -> None:
+    begin, _, judge, _ = make_convergence(TARGET, SETTINGS)
+    at = begin(counts(0, 0, 0), reals(1.0, 1.0, 1.0))
+    at = judge(at, reals(np.nan, np.inf, 1e9), LARGE, counts(0, int(Status.linear_failed), int(Status.linear_failed)))
+    assert floats(at.status) == [Status.non_finite, Status.non_finite, Status.linear_failed]
+
+
+def test_an_iteration_that_runs_away_has_failed_though_it_overflows() -> None:
+    settings = IterationSettings(n_measured=1, precision=np.float64, gives_up=False)
+    begin, _, judge, _ = make_convergence(TARGET, settings)
+    at = judge(begin(counts(0, 0, 0), reals(1.0, 1.0, 1.0)), reals(1e9, 1e9, 1e9), LARGE, counts(0, 0, 0))
+    at = judge(at, reals(np.inf, np.nan, 1e301), LARGE, counts(0, 0, 0))
+    assert floats(at.status) == [Status.newton_failed, Status.non_finite, Status.newton_failed]
 
 
 def test_growing_corrections_are_damped_and_explosions_given_up() -> None:
