@@ -185,6 +185,20 @@ def whole_number(value: object) -> int | None:
     return int(value)
 
 
+def canonical_form(name: str) -> str:
+    """Return a name without what people spell differently: letters and digits alone, in lower case."""
+    return "".join(filter(str.isalnum, name.lower()))
+
+
+NameT = TypeVar("NameT", bound=str)
+
+
+def find_name(name: str, known: Iterable[NameT]) -> NameT | None:
+    """Return the known name of the same canonical form, if there is one."""
+    form = canonical_form(name)
+    return next((candidate for candidate in known if canonical_form(candidate) == form), None)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean '...'?" with the known name closest to `name`, or nothing when none is close."""
     matches = get_close_matches(name, list(known), n=1)

@@ -11,7 +11,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Final, Protocol, TypeVar, final
 
-from cubie._types import FloatPrecision
+from cubie._types import FloatPrecision, canonical_form
 from cubie.integrators.algorithms.rounded_tableau import (
     Rounded,
     RoundedInterpolant,
@@ -36,6 +36,7 @@ __all__ = [
     "TableauError",
     "UnknownMethodError",
     "find_row",
+    "require_distinct",
     "rows_by_name",
 ]
 
@@ -201,18 +202,10 @@ class ButcherTableau:
 
 
 def rows_by_name(rows: Iterable[ButcherTableau]) -> Mapping[str, ButcherTableau]:
-    """Make a registry from the rows' own names; a name or alias that two rows claim raises `TableauError`."""
-    registry: dict[str, ButcherTableau] = {}
-    owners: dict[str, str] = {}
-    for row in rows:
-        for name in (row.name, *row.aliases):
-            if name in owners:
-                raise TableauError(
-                    f"method name '{name}' must be unique, got it from '{owners[name]}' and '{row.name}'."
-                )
-            owners[name] = row.name
-        registry[row.name] = row
-    return MappingProxyType(registry)
+    """Make a registry from the rows' own names; two names or aliases of one canonical form raise `TableauError`."""
+    claimants = tuple(rows)
+    require_distinct(claimants)
+    return MappingProxyType({row.name: row for row in claimants})
 
 
 class NamedRow(Protocol):
@@ -224,21 +217,39 @@ class NamedRow(Protocol):
     def aliases(self) -> tuple[str, ...]: ...
 
 
+def require_distinct(rows: Iterable[NamedRow]) -> None:
+    """Refuse names and aliases that meet in one canonical form.
+
+    Raises
+    ------
+    TableauError: it names the rows.
+    """
+    owners: dict[str, str] = {}
+    for row in rows:
+        for name in (row.name, *row.aliases):
+            form = canonical_form(name)
+            if form in owners:
+                raise TableauError(
+                    f"method name '{name}' must be unique, got it from '{owners[form]}' and '{row.name}'."
+                )
+            owners[form] = row.name
+
+
 RowT = TypeVar("RowT", bound=NamedRow)
 
 
 def find_row(name: str, rows: Iterable[RowT]) -> RowT:
-    """Find a row by its name or an alias, in any case (SciPy writes ``RK45``), with ``_`` for ``-`` as in Python names.
+    """Find a row by its name or an alias, in any case and with any hyphens, underscores, spaces and parentheses.
 
     Raises
     ------
     UnknownMethodError: if no row has that name.
     """
-    known = {title: row for row in rows for title in (row.name, *row.aliases)}
-    spelt = name.lower().replace("_", "-")
-    found = known.get(spelt)
+    known = {canonical_form(title): row for row in rows for title in (row.name, *row.aliases)}
+    form = canonical_form(name)
+    found = known.get(form)
     if found is None:
-        near = get_close_matches(spelt, known, n=1)
+        near = get_close_matches(form, known, n=1)
         hint = f" Did you mean '{known[near[0]].name}'?" if near else ""
         raise UnknownMethodError(f"unknown method '{name}'.{hint} cubie.methods() lists all.")
     return found

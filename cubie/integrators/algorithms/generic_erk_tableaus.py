@@ -48,7 +48,7 @@ def _labelled(text: str) -> tuple[tuple[str, ...], tuple[Exact, ...]]:
 
 # fmt: off
 HEUN_21 = ButcherTableau(
-    name="heun-21", order=2, order_hat=1,
+    name="heun-21", order=2, order_hat=1, aliases=("heun",),
     a=((), (1,)),
     b=(F(1, 2), F(1, 2)), b_hat=(1, 0), c=(0, 1),
     source="Heun (1900), Z. Math. Phys. 45, 23-38; the embedded formula is Euler's",
@@ -62,7 +62,7 @@ RALSTON_33 = ButcherTableau(
 )
 
 BOGACKI_SHAMPINE_32 = ButcherTableau(
-    name="bogacki-shampine-32", order=3, order_hat=2, aliases=("rk23", "ode23"),
+    name="bogacki-shampine-32", order=3, order_hat=2, aliases=("rk23", "ode23", "bs3", "bosh3"),
     a=((), (F(1, 2),), (0, F(3, 4)), (F(2, 9), F(1, 3), F(4, 9))),
     b=(F(2, 9), F(1, 3), F(4, 9), 0), b_hat=(F(7, 24), F(1, 4), F(1, 3), F(1, 8)), c=(0, F(1, 2), F(3, 4), 1),
     source="Bogacki & Shampine (1989), Appl. Math. Lett. 2(4), 321-325",
@@ -87,6 +87,7 @@ _CASH_KARP_A, _CASH_KARP_C = _printed("""
 
 CASH_KARP_54 = ButcherTableau(
     name="cash-karp-54",
+    aliases=("cash-karp",),
     order=5,
     order_hat=4,
     a=_CASH_KARP_A,
@@ -108,6 +109,7 @@ _FEHLBERG_A, _FEHLBERG_C = _printed("""
 # The fifth-order formula takes the step, as in Shampine & Watts's RKF45; Fehlberg himself kept the fourth-order one.
 FEHLBERG_45 = ButcherTableau(
     name="fehlberg-45",
+    aliases=("rkf45",),
     order=5,
     order_hat=4,
     a=_FEHLBERG_A,
@@ -131,7 +133,7 @@ DORMAND_PRINCE_54 = ButcherTableau(
     name="dormand-prince-54",
     order=5,
     order_hat=4,
-    aliases=("rk45", "ode45", "dopri5"),
+    aliases=("rk45", "ode45", "dopri5", "dp5"),
     a=_DORMAND_PRINCE_A,
     b=(*_DORMAND_PRINCE_A[-1], 0),
     b_hat=_row("5179/57600 0 7571/16695 393/640 -92097/339200 187/2100 1/40"),
@@ -287,7 +289,7 @@ DORMAND_PRINCE_853 = ButcherTableau(
     order=8,
     order_hat=5,
     order_hat_second=3,
-    aliases=("dop853",),
+    aliases=("dop853", "dp8"),
     a=_DOP853_A,
     b=_DOP853_B,
     b_hat=_DOP853_B_HAT,

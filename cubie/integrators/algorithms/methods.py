@@ -64,7 +64,7 @@ METHODS: Final = Methods()
 
 
 def find_method(name: str) -> Method:
-    """Find a method by its name or an alias, in any case.
+    """Find a method by its name or an alias, however it is spelt (see `canonical_form`).
 
     Raises
     ------
@@ -74,6 +74,11 @@ def find_method(name: str) -> Method:
         with suppress(UnknownMethodError):
             return find_row(name, family.values())
     return find_row(name, METHODS.values())
+
+
+def is_explicit(method: Method) -> bool:
+    """Tell whether no stage of a method has to be solved for."""
+    return isinstance(method, ButcherTableau) and method.is_explicit
 
 
 def is_fully_implicit(method: Method) -> bool:
@@ -100,7 +105,7 @@ def require_mass(method: Method, system: ODESystem) -> None:
     ------
     TableauError: if it is one.
     """
-    if system.mass_matrix is not None and isinstance(method, ButcherTableau) and method.is_explicit:
+    if system.mass_matrix is not None and is_explicit(method):
         raise TableauError(
             f"the method for '{system.name}', which has a mass matrix, must be an implicit one, got '{method.name}', "
             "which can't solve for rates. Use method='rodas5p'."

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import final
 
 from cubie._types import FloatPrecision, Scalar
+from cubie.integrators.algorithms.butcher_tableau import require_distinct
 from cubie.integrators.algorithms.exact_matrices import ExactMatrix, ExactRow, inverse, padded, product, times
 from cubie.integrators.algorithms.rosenbrock_checks import check_rosenbrock
 from cubie.integrators.algorithms.rounded_tableau import RoundedRow, nearest
@@ -252,11 +253,7 @@ def from_classical(
 
 
 def rosenbrock_rows_by_name(rows: Iterable[RosenbrockTableau]) -> Mapping[str, RosenbrockTableau]:
-    """Make a registry from the rows' own names; a name or alias that two rows claim raises `TableauError`."""
+    """Make a registry from the rows' own names; two names or aliases of one canonical form raise `TableauError`."""
     claimants = tuple(rows)
-    registry = {row.name: row for row in claimants}
-    names = [name for row in claimants for name in (row.name, *row.aliases)]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise TableauError(f"method name '{twice[0]}' must be unique, got it from {names.count(twice[0])} rows.")
-    return MappingProxyType(registry)
+    require_distinct(claimants)
+    return MappingProxyType({row.name: row for row in claimants})

@@ -13,9 +13,10 @@ which is also the most that a bounded law lets a step grow by.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final, final
+
+from cubie._types import find_name, nearest
 
 
 class UnknownControllerError(LookupError, ValueError):
@@ -103,15 +104,14 @@ GAIN_LAWS: Final[Mapping[str, GainLaw]] = MappingProxyType({row.name: row for ro
 
 
 def find_gain_law(name: str) -> GainLaw:
-    """Return the controller called `name`, in either case.
+    """Return the controller called `name`, however it is spelt (see `canonical_form`).
 
     Raises
     ------
     UnknownControllerError: it offers the nearest name.
     """
-    law = GAIN_LAWS.get(name.lower())
-    if law is None:
-        close = get_close_matches(name.lower(), GAIN_LAWS, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
+    found = find_name(name, GAIN_LAWS)
+    if found is None:
+        hint = nearest(name.lower(), GAIN_LAWS)
         raise UnknownControllerError(f"unknown controller '{name}'.{hint} There are {', '.join(GAIN_LAWS)}.")
-    return law
+    return GAIN_LAWS[found]

@@ -192,5 +192,5 @@ def test_wrong_digit_of_an_extra_stage_is_found() -> None:
 
 
 def test_two_rows_cannot_claim_one_name() -> None:
-    with pytest.raises(TableauError, match="method name 'rodas4' must be unique, got it from 2 rows"):
+    with pytest.raises(TableauError, match="method name 'rodas4' must be unique, got it from 'rodas4' and 'rodas4'"):
         rosenbrock_rows_by_name((RODAS4, RODAS4))

@@ -5,6 +5,7 @@ from typing import Final
 
 import pytest
 
+from cubie._types import canonical_form
 from cubie.integrators.step_control.gain_laws import GAIN_LAWS, GainLaw, UnknownControllerError, find_gain_law
 
 Exponents = tuple[tuple[float, ...], tuple[float, ...]]
@@ -43,6 +44,8 @@ def test_a_row_keeps_the_step_that_always_has_the_same_error(law: GainLaw) -> No
 
 def test_names_are_found_in_either_case() -> None:
     assert find_gain_law("PI42") is GAIN_LAWS["pi42"]
+    assert find_gain_law("H211-PI") is GAIN_LAWS["h211pi"]
+    assert len({*map(canonical_form, GAIN_LAWS)}) == len(GAIN_LAWS)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_and_the_list() -> None:
