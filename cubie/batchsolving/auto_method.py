@@ -41,11 +41,17 @@ class Integrate(Protocol):
 
 
 class Integration(NamedTuple):
-    """What became of a batch, by which of the two methods, and the numbers of the runs that took the other one."""
+    """What became of a batch, by which of the two methods, and for which runs the other one got farther, or not."""
 
     result: BatchResult
     stiffly: bool
-    retried: npt.NDArray[np.int64]
+    retried: npt.NDArray[np.int64] = NOBODY
+    in_vain: npt.NDArray[np.int64] = NOBODY
+
+    @property
+    def n_retries(self) -> int:
+        """How many runs were integrated again."""
+        return self.retried.size + self.in_vain.size
 
 
 def integrate_as_suits(
@@ -55,7 +61,7 @@ def integrate_as_suits(
     stiffly = is_stiff_batch(integrate, inputs, schedule, max_steps)
     result = integrate(inputs, stiffly=stiffly, max_steps=max_steps, tell=tell)
     if stiffly:
-        return Integration(result, stiffly, NOBODY)
+        return Integration(result, stiffly)
     return retry(integrate, inputs, schedule, max_steps, result)
 
 
@@ -80,11 +86,11 @@ def retry(integrate: Integrate, inputs: Inputs, schedule: Schedule, max_steps: i
     """Integrate stiffly what was not finished, and keep of each run the attempt that got farther."""
     unfinished = np.flatnonzero(np.isin(result.counts[0], UNFINISHED))
     if unfinished.size == 0:
-        return Integration(result, False, NOBODY)
+        return Integration(result, False)
     again = integrate(inputs.subset(unfinished), stiffly=True, max_steps=max_steps)
     farther = schedule.direction * (again.t_final - result.t_final[unfinished]) > 0
     runs = unfinished[farther]
     for mine, theirs in ((result.saved, again.saved), (result.t_final, again.t_final), (result.counts, again.counts)):
         mine[..., runs] = theirs[..., farther]
     launch = result.launch._replace(kernel=result.launch.kernel + again.launch.kernel)
-    return Integration(replace(result, launch=launch), False, runs)
+    return Integration(replace(result, launch=launch), False, runs, unfinished[~farther])

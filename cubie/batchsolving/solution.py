@@ -88,6 +88,8 @@ class Solution:
     device: str
     retried: npt.NDArray[np.int64] = field(default_factory=_no_runs)
     """Numbers of the runs that `method` could not finish, and that are `retry_method`'s (see ``method="auto"``)."""
+    retried_in_vain: npt.NDArray[np.int64] = field(default_factory=_no_runs)
+    """Numbers of the runs that neither could finish, and where `retry_method` got no farther: they are `method`'s."""
     retry_method: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds by phase."""
@@ -233,8 +235,9 @@ class Solution:
         return f"{runs.size:,} ended with '{status.label}' ({where}). {remedy}"
 
     def _retried_text(self) -> str:
-        n = self.retried.size
-        return f"; {self.retry_method} for {n:,} runs that it could not finish" if n else ""
+        n, in_vain = self.retried.size, self.retried_in_vain.size
+        taken = f"; {self.retry_method} for {n:,} runs that it could not finish" if n else ""
+        return taken + (f"; {self.retry_method} got no farther in {in_vain:,} runs" if in_vain else "")
 
     def _inputs(self, index: int) -> dict[str, float]:
         return {name: float(swept[index]) for name, swept in self.coordinates.items()}

@@ -84,7 +84,7 @@ def solve_ivp(
     save : names of states and observables to save; all states if left out.
     linear_solver : of the linear systems in steps of implicit methods: "auto", "direct" (by elimination, generated), or
         "bicgstab", "gmres", "minimal-residual", which need no matrix: for large models.
-    preconditioner : of the last three: "jacobi", "neumann" or "none".
+    preconditioner : of the last three: "jacobi" (if left out), "neumann" or "none".
     buffers : locations of working arrays, by path, as in ``{"step.stage_rates": "shared"}``.
     device : "auto" (a GPU if one is usable), "cpu", "cuda", "cuda:1".
     lanes : how many runs a CPU core advances side by side, 1 to 64; chosen if left out.

@@ -8,13 +8,13 @@ from typing_extensions import Unpack, override
 
 from cubie._types import whole_number
 from cubie.batchsolving.arrays import InputsLike
-from cubie.batchsolving.auto_method import NOBODY, Integrate, Integration, Tell, integrate_as_suits, is_stiff_batch
+from cubie.batchsolving.auto_method import Integrate, Integration, Tell, integrate_as_suits, is_stiff_batch
 from cubie.batchsolving.batch_solver_kernel import BatchResult, BatchSolverKernel
 from cubie.batchsolving.device_solution import DeviceSolution
 from cubie.batchsolving.progress import clock, progress_bar
 from cubie.batchsolving.schedule import Schedule, make_schedule
 from cubie.batchsolving.solution import Solution
-from cubie.batchsolving.solver_settings import SolverOptions, SolverSettings, Times, changed, checked
+from cubie.batchsolving.solver_settings import SolverOptions, SolverSettings, Times, changed, checked, refuse_idle
 from cubie.batchsolving.sweep import Inputs, coordinates_here, make_inputs
 from cubie.batchsolving.system_interface import SystemInterface
 from cubie.batchsolving.tolerances import make_tolerances
@@ -76,7 +76,7 @@ class Solver:
         self._plans: dict[KernelKey, Plan] = {}
         self._tuned: dict[tuple[str, str], Plan] = {}
         self._n_dropped = 0
-        self._go_by(changed(SolverSettings(), settings))
+        self._go_by(changed(SolverSettings(), settings), settings)
 
     @property
     def settings(self) -> SolverSettings:
@@ -101,7 +101,7 @@ class Solver:
     def update(self, **changes: Unpack[SolverOptions]) -> None:
         """Replace some settings, all or nothing; the next solve compiles only what they touch."""
         before, poison = self._meant, self._settings.poison
-        self._go_by(changed(self._settings, changes))
+        self._go_by(changed(self._settings, changes), changes)
         now = self._meant
         if (before.device, before.stiff_method, poison) != (now.device, now.stiff_method, self._settings.poison):
             self._drop(*self._kernels)
@@ -245,7 +245,8 @@ class Solver:
             coordinates=coordinates_here(inputs.swept, target.host_array),
             method=((integration.stiffly and stiff_method) or self._meant.tableau).name,
             retried=integration.retried,
-            retry_method=stiff_method.name if integration.retried.size and stiff_method else "",
+            retried_in_vain=integration.in_vain,
+            retry_method=stiff_method.name if stiff_method and integration.n_retries else "",
             device=self._meant.device.name,
             timings={
                 "total": end - begin,
@@ -287,12 +288,13 @@ class Solver:
     def __reduce__(self) -> tuple[object, ...]:
         return _restore, (self.system, self._settings)
 
-    def _go_by(self, settings: SolverSettings) -> None:
-        """Check the settings, then go by them."""
+    def _go_by(self, settings: SolverSettings, named: SolverOptions) -> None:
+        """Check the settings, some of which are named now, then go by them."""
         meant = checked(settings)
         if self.system.mass_matrix is not None and meant.stiff_method is not None:
-            meant = replace(meant, tableau=meant.stiff_method, stiff_method=None)
+            meant = replace(meant, tableau=meant.stiff_method, law=meant.stiff_law, stiff_method=None)
         require_mass(meant.tableau, self.system)
+        refuse_idle(named, meant, self.system)
         saved = self._interface.saved_variables(settings.save)
         tolerances = make_tolerances(settings.rtol, settings.atol, self.system.states, meant.precision)
         self._settings, self._meant, self._saved, self._tolerances = settings, meant, saved, tolerances
@@ -313,13 +315,14 @@ class Solver:
         integrate, max_steps = self._integrator(schedule), self._meant.limits.max_steps
         if self._meant.stiff_method is not None:
             return integrate_as_suits(integrate, inputs, schedule, max_steps, tell)
-        return Integration(integrate(inputs, stiffly=False, max_steps=max_steps, tell=tell), False, NOBODY)
+        return Integration(integrate(inputs, stiffly=False, max_steps=max_steps, tell=tell), False)
 
     def _run_settings(self, key: KernelKey) -> RunSettings:
+        meant = self._meant
         return RunSettings(
             system=self.system,
-            method=(key.stiff and self._meant.stiff_method) or self._meant.tableau,
-            controller=self._meant.law,
+            method=(key.stiff and meant.stiff_method) or meant.tableau,
+            controller=meant.stiff_law if key.stiff else meant.law,
             precision=self._meant.precision,
             saved=self._saved.indices,
             dense=key.dense,
@@ -371,5 +374,5 @@ class Solver:
 def _restore(system: ODESystem, settings: SolverSettings) -> Solver:
     """Make the solver that was pickled."""
     solver = Solver(system)
-    solver._go_by(settings)
+    solver._go_by(settings, {})
     return solver

@@ -7,7 +7,7 @@ from typing import Final, Literal, TypedDict, final, get_args
 
 import numpy as np
 
-from cubie._types import FLOAT_PRECISIONS, FloatPrecision, Location, nearest, whole_number
+from cubie._types import FLOAT_PRECISIONS, FloatPrecision, Location, canonical_form, nearest, whole_number
 from cubie.batchsolving.arrays import SupportsArray
 from cubie.batchsolving.auto_method import EXPLICIT_METHOD, STIFF_METHOD
 from cubie.batchsolving.batch_solver_kernel import StepLimits
@@ -15,11 +15,12 @@ from cubie.batchsolving.sweep import Sweep
 from cubie.batchsolving.tolerances import ToleranceLike
 from cubie.batchsolving.tuning import BLOCK_SIZES, LANES, REGISTERS, Plan
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
-from cubie.integrators.algorithms.methods import METHODS, Method, error_order, find_method
+from cubie.integrators.algorithms.methods import METHODS, Method, error_order, find_method, is_explicit
 from cubie.integrators.algorithms.rosenbrock_tableau import RosenbrockTableau
-from cubie.integrators.matrix_free_solvers.linear_choice import LinearChoice, LinearKind
+from cubie.integrators.matrix_free_solvers.linear_choice import LinearChoice, LinearKind, find_linear_choice
 from cubie.integrators.matrix_free_solvers.preconditioners import Preconditioner
 from cubie.integrators.step_control.gain_laws import GAIN_LAWS, GainLaw, find_gain_law
+from cubie.odesystems.ode_system import ODESystem
 from cubie.targets.devices import Device, find_device
 
 PrecisionName = Literal["float32", "float64"]
@@ -56,7 +57,7 @@ class SolverSettings:
     save: str | Sequence[str] | None = None
     sweep: Sweep = "paired"
     linear_solver: LinearKind = "auto"
-    preconditioner: Preconditioner = "jacobi"
+    preconditioner: Preconditioner | None = None
     buffers: Mapping[str, Location] | None = None
     device: str = "auto"
     lanes: int | None = None
@@ -79,7 +80,7 @@ class SolverOptions(TypedDict, total=False):
     save: str | Sequence[str] | None
     sweep: Sweep
     linear_solver: LinearKind
-    preconditioner: Preconditioner
+    preconditioner: Preconditioner | None
     buffers: Mapping[str, Location] | None
     device: str
     lanes: int | None
@@ -91,11 +92,12 @@ class SolverOptions(TypedDict, total=False):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedSettings:
-    """What a solver's settings mean; `stiff_method` is the other one that ``method="auto"`` may take."""
+    """What a solver's settings mean; `stiff_method` is what ``method="auto"`` may take too, by its own law."""
 
     tableau: Method
     stiff_method: Method | None
     law: GainLaw
+    stiff_law: GainLaw
     precision: FloatPrecision
     limits: StepLimits
     linear: LinearChoice
@@ -128,7 +130,7 @@ def checked(settings: SolverSettings) -> CheckedSettings:
         raise TypeError(
             f"method must be a name or a tableau, got {settings.method!r}. cubie.methods() lists the names."
         )
-    chooses = isinstance(settings.method, str) and settings.method.lower() == AUTO
+    chooses = isinstance(settings.method, str) and canonical_form(settings.method) == AUTO
     named = EXPLICIT_METHOD if chooses else settings.method
     tableau = find_method(named) if isinstance(named, str) else named
     law = _control(settings, tableau)
@@ -137,16 +139,41 @@ def checked(settings: SolverSettings) -> CheckedSettings:
             f"method 'auto' must have a controller that adapts the steps, got '{law.name}'. Name a method, or leave "
             "the controller out."
         )
+    stiff_method = find_method(STIFF_METHOD) if chooses else None
     return CheckedSettings(
         tableau=tableau,
-        stiff_method=find_method(STIFF_METHOD) if chooses else None,
+        stiff_method=stiff_method,
         law=law,
+        stiff_law=law if stiff_method is None else _control(settings, stiff_method),
         precision=_precision(settings.precision),
         limits=_limits(settings, law),
-        linear=LinearChoice(kind=settings.linear_solver, preconditioner=settings.preconditioner),
+        linear=find_linear_choice(settings.linear_solver, settings.preconditioner),
         device=find_device(settings.device),
         plan=_plan(settings),
     )
+
+
+def refuse_idle(named: SolverOptions, meant: CheckedSettings, system: ODESystem) -> None:
+    """Refuse what is named now and would do nothing; what was named before may wait for another method.
+
+    Raises
+    ------
+    ValueError: it says what to leave out.
+    """
+    linear, method = meant.linear, meant.tableau
+    names_solver = "linear_solver" in named and linear.kind != "auto"
+    names_preconditioner = "preconditioner" in named and linear.preconditioner is not None
+    if is_explicit(method) and meant.stiff_method is None and (names_solver or names_preconditioner):
+        option = "linear_solver" if names_solver else "preconditioner"
+        raise ValueError(
+            f"{option} must go with an implicit method, got '{method.name}', which solves no linear systems. Leave it "
+            "out, or use such as method='rodas5p'."
+        )
+    if names_preconditioner and linear.kind_for(system) == "direct":
+        raise ValueError(
+            f"preconditioner must go with an iterative linear_solver, got '{linear.preconditioner}' with "
+            f"'{linear.kind}', which eliminates here. Leave it out, or use linear_solver='bicgstab'."
+        )
 
 
 def _precision(name: object) -> FloatPrecision:
@@ -160,8 +187,7 @@ def usual_controller(method: Method) -> str:
     """Return the name of a method's default controller; a method without an error estimate takes fixed steps."""
     if error_order(method) is None:
         return "fixed"
-    is_explicit = isinstance(method, ButcherTableau) and method.is_explicit
-    return DEFAULT_CONTROLLER if is_explicit else IMPLICIT_CONTROLLER
+    return DEFAULT_CONTROLLER if is_explicit(method) else IMPLICIT_CONTROLLER
 
 
 def _control(settings: SolverSettings, tableau: Method) -> GainLaw:
@@ -234,6 +260,11 @@ def _is_number(value: object) -> bool:
 
 
 def _locations(buffers: Mapping[str, Location] | None) -> dict[str, Location]:
+    if buffers is not None and not isinstance(buffers, Mapping):
+        raise TypeError(
+            "buffers must be a mapping from a buffer's path to 'shared' or 'local', such as "
+            f"{{'step.stage_rates': 'shared'}}, got {buffers!r}. Solver.report() lists the paths."
+        )
     for path, location in (buffers or {}).items():
         if location not in LOCATIONS:
             raise ValueError(f"the location of buffer '{path}' must be 'shared' or 'local', got {location!r}.")

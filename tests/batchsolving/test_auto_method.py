@@ -52,12 +52,25 @@ def test_runs_that_an_explicit_method_gives_up_are_integrated_stiffly_and_named(
     np.testing.assert_array_equal(solution.y[..., 3], solution.y[..., 25])
 
 
+def test_the_stiff_method_is_steered_by_its_own_controller(solver: Solver) -> None:
+    """By that of explicit methods it took more steps, and got no farther than what it was to help."""
+    mu = np.linspace(1e5, 2e5, 5)
+    with building_for(ReferenceTarget(width=5)):
+        named = Solver(VAN_DER_POL, method=STIFF_METHOD, device="cpu", rtol=1e-3, atol=1e-6, max_steps=300)
+        expected = named.solve(SPAN, parameters={"mu": mu})
+        found = solver.solve(SPAN, parameters={"mu": mu})
+    assert found.method == STIFF_METHOD
+    assert found.n_steps.tolist() == expected.n_steps.tolist()
+
+
 def test_what_neither_method_can_finish_keeps_its_status(solver: Solver) -> None:
     blow_up = create_ode_system("dx = x**2", states={"x": 1.0})
     with building_for(ReferenceTarget(width=5)):
         solution = Solver(blow_up, method="auto", device="cpu", max_steps=200).solve((0.0, 2.0))
     assert not solution.all_succeeded
     assert solution.t_final[0] == pytest.approx(1.0, abs=1e-3)
+    assert [*solution.retried, *solution.retried_in_vain] == [0]
+    assert solution.retry_method == STIFF_METHOD and f"; {STIFF_METHOD} " in repr(solution)
 
 
 def test_an_auto_solver_refuses_fixed_steps() -> None:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from cubie import ButcherTableau, Solver, SolverSettings, create_ode_system, methods
-from cubie.batchsolving.solver_settings import SolverOptions, UnknownOptionError, changed, checked
-from cubie.integrators.algorithms.butcher_tableau import UnknownMethodError
+from cubie._types import canonical_form
+from cubie.batchsolving.solver_settings import AUTO, SolverOptions, UnknownOptionError, changed, checked
+from cubie.integrators.algorithms.butcher_tableau import UnknownMethodError, require_distinct
 from cubie.integrators.algorithms.generic_erk_tableaus import TSIT5
+from cubie.integrators.algorithms.methods import METHODS
 from cubie.integrators.step_control.gain_laws import GAIN_LAWS, GainLaw, UnknownControllerError
 
 CPU: Final = SolverSettings(device="cpu")
@@ -37,11 +39,34 @@ def test_an_unknown_option_is_answered_with_the_nearest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "meant"), [("tsit5", "tsit5"), ("RK45", "dormand-prince-54"), ("rk4", "classical-rk4")]
+    ("given", "meant"),
+    [
+        *(("tsit5", "tsit5"), ("RK45", "dormand-prince-54"), ("rk4", "classical-rk4"), ("RK23", "bogacki-shampine-32")),
+        *(("BS3", "bogacki-shampine-32"), ("DP5", "dormand-prince-54"), ("ode45", "dormand-prince-54")),
+        *(("DOP853", "dormand-prince-853"), ("Vern7", "vern7"), ("Heun", "heun-21"), ("ode23", "bogacki-shampine-32")),
+        *(("Kvaerno5", "kvaerno-5"), ("KenCarp4", "kencarp-4"), ("SDIRK-4(3)", "sdirk-43"), ("sdirk3", "sdirk-3")),
+        *(("Hairer4", "sdirk-43"), ("TR-BDF2", "trbdf2"), ("ESDIRK54I8L2SA", "esdirk54i8l2sa")),
+        *(("ImplicitEuler", "backwards-euler"), ("BackwardEuler", "backwards-euler")),
+        *(("backward-euler", "backwards-euler"), ("implicit_euler", "backwards-euler"), ("Trapezoid", "trapezoidal")),
+        *(("CrankNicolson", "trapezoidal"), ("Implicit Midpoint", "implicit-midpoint"), ("Radau", "radau-iia-5")),
+        *(("RadauIIA5", "radau-iia-5"), ("GaussLegendre4", "gauss-legendre-4"), ("LobattoIIIC4", "lobatto-iiic-4")),
+        *(("Scholz47", "scholz4-7"), ("Scholz4_7", "scholz4-7"), ("Rosenbrock23", "rosenbrock23"), ("GRK4T", "grk4t")),
+    ],
 )
 def test_a_method_is_found_by_any_of_its_names(given: str, meant: str) -> None:
     settings = changed(CPU, {"method": given, "first_step": 0.1})
     assert checked(settings).tableau.name == meant
+
+
+def test_no_two_names_of_methods_meet() -> None:
+    require_distinct(METHODS.values())
+    names = [AUTO, *(name for row in METHODS.values() for name in (row.name, *row.aliases))]
+    assert len({*map(canonical_form, names)}) == len(names)
+
+
+def test_names_without_a_method_are_not_guessed() -> None:
+    for name in ("ode15s", "LSODA", "()"):
+        assert message({"method": name}, UnknownMethodError).startswith(f"unknown method '{name}'.")
 
 
 def test_a_users_own_tableau_is_a_method() -> None:
@@ -118,6 +143,8 @@ def test_a_precision_is_one_of_two() -> None:
 
 
 def test_a_location_is_one_of_two() -> None:
+    text = message({"buffers": "shared"}, TypeError)  # type: ignore[typeddict-item]  # the mistake
+    assert text.startswith("buffers must be a mapping from a buffer's path to 'shared' or 'local', such as {'step.")
     text = message({"buffers": {"step.stage_rates": "global"}})  # type: ignore[dict-item]  # the mistake
     assert text.startswith("the location of buffer 'step.stage_rates' must be 'shared' or 'local', got 'global'.")
 

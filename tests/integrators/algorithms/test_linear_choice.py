@@ -8,11 +8,18 @@ import numpy as np
 import pytest
 
 from cubie import ODESystem, Solution, Solver, Status, create_ode_system
+from cubie._types import canonical_form
 from cubie.batchsolving.solver_settings import SolverOptions
 from cubie.integrators.matrix_free_solvers.krylov_settings import KRYLOV_KINDS, KrylovKind, KrylovSettings
-from cubie.integrators.matrix_free_solvers.linear_choice import AS_SUITS, LINEAR_KINDS, LinearChoice, LinearKind
+from cubie.integrators.matrix_free_solvers.linear_choice import (
+    AS_SUITS,
+    LINEAR_KINDS,
+    LinearChoice,
+    LinearKind,
+    find_linear_choice,
+)
 from cubie.integrators.matrix_free_solvers.linear_solver import LinearSettings
-from cubie.integrators.matrix_free_solvers.preconditioners import Preconditioner
+from cubie.integrators.matrix_free_solvers.preconditioners import PRECONDITIONERS, Preconditioner
 from cubie.odesystems.mass_matrix import MassMatrix
 from cubie.targets.cpu import CpuTarget
 from cubie.targets.reference import ReferenceTarget
@@ -64,7 +71,7 @@ HIRES_TOLERANCES: Final = (1e-4, 1e-8)
 
 
 @cache
-def kinetics(method: str, kind: LinearKind, preconditioner: Preconditioner = "jacobi") -> Solution:
+def kinetics(method: str, kind: LinearKind, preconditioner: Preconditioner | None = None) -> Solution:
     """Solve HIRES to its end, rates over six decades, in lanes of a CPU."""
     rtol, atol = HIRES_TOLERANCES
     return solve_on(
@@ -139,13 +146,13 @@ MEMBRANE: Final = create_ode_system(
 def test_equations_without_a_rate_are_solved_without_a_matrix(
     method: str, linear_solver: LinearKind, preconditioner: Preconditioner
 ) -> None:
-    def integrated(kind: LinearKind) -> Solution:
+    def integrated(kind: LinearKind, preconditioner: Preconditioner | None = None) -> Solution:
         return solve_on(
             ReferenceTarget(width=1, poison=True), MEMBRANE, (0.0, 0.5), t_eval=(0.0, 0.2, 0.5), method=method,
             rtol=1e-4, atol=1e-6, linear_solver=kind, preconditioner=preconditioner,
         )  # fmt: skip
 
-    found, direct = integrated(linear_solver), integrated("direct")
+    found, direct = integrated(linear_solver, preconditioner), integrated("direct")
     assert found.all_succeeded
     assert found.n_steps == pytest.approx(direct.n_steps, rel=0.1)
     assert np.abs((found.y - direct.y) / (1e-4 * np.abs(direct.y) + 1e-6)).max() < 1.0
@@ -186,6 +193,48 @@ def test_unknown_solvers_are_refused() -> None:
         Solver(PROBLEM.system(), linear_solver="gmress")  # type: ignore[arg-type]  # that is the fault
     with pytest.raises(ValueError, match=r"preconditioner must be one of .*got 'jacoby'. Did you mean 'jacobi'"):
         Solver(PROBLEM.system(), preconditioner="jacoby")  # type: ignore[arg-type]  # that is the fault
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("GMRES", "gmres"), ("BiCGSTAB", "bicgstab"), ("minimal_residual", "minimal-residual"), ("Auto", "auto")],
+)
+def test_a_linear_solver_is_found_however_it_is_spelt(given: str, meant: LinearKind) -> None:
+    assert find_linear_choice(given, "Neumann") == LinearChoice(kind=meant, preconditioner="neumann")
+
+
+def test_no_two_names_of_linear_solvers_meet() -> None:
+    for names in (LINEAR_KINDS, PRECONDITIONERS):
+        assert len({*map(canonical_form, names)}) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"method": "rodas5p", "linear_solver": "direct", "preconditioner": "jacobi"},
+            "with 'direct', which eliminates",
+        ),
+        ({"method": "rodas5p", "preconditioner": "neumann"}, "got 'neumann' with 'auto', which eliminates here"),
+        ({"linear_solver": "gmres"}, "linear_solver must go with an implicit method, got 'tsit5'"),
+        ({"preconditioner": "jacobi"}, "preconditioner must go with an implicit method, got 'tsit5'"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(options: SolverOptions, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Solver(PROBLEM.system(), **options)
+    solver = Solver(PROBLEM.system())
+    with pytest.raises(ValueError, match=words):
+        solver.update(**options)
+
+
+def test_another_method_may_follow_whatever_was_named_before() -> None:
+    solver = Solver(PROBLEM.system(), method="rodas5p", linear_solver="gmres", preconditioner="neumann")
+    solver.update(method="tsit5")
+    solver.update(method="kvaerno-3")
+    solver.update(linear_solver="direct")
+    assert solver.settings.preconditioner == "neumann"
+    Solver(PROBLEM.system(), method="auto", linear_solver="gmres", preconditioner="jacobi")
 
 
 def test_a_solver_that_does_not_converge_shortens_steps_until_it_does() -> None:
