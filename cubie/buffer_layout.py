@@ -10,7 +10,8 @@ The rules, pool by pool (`docs/buffer_registry.md` tells them at length):
   two is kept, shared storage of its own. An alias of a local entry, or of a child that uses no shared memory, has
   storage of its own, as if it named no alias.
 - A child's part of a pool is one slice of the child's total; as soon as it holds kept entries it counts as kept, and
-  its leading scratch can still be aliased.
+  its leading scratch can still be aliased. Such parts stand before all else that is kept, so that the first one's
+  scratch follows the pool's own, and counts as the pool's.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -284,10 +285,9 @@ def _entry_claim(entry: BufferEntry, target: _Claim | None, taken: Mapping[str, 
 
 def _starts(claims: Collection[_Claim]) -> dict[str, int]:
     """Place what has its own storage end to end, scratch before kept; then what lies inside."""
-    own = [claim for claim in claims if claim.inside is None]
     ends: dict[Pool, int] = {"shared": 0, "persistent_local": 0, "local": 0}
     starts: dict[str, int] = {}
-    for claim in [claim for claim in own if not claim.kept] + [claim for claim in own if claim.kept]:
+    for claim in _in_order(claims):
         starts[claim.name] = ends[claim.pool]
         if claim.pool != "local":  # each an array of its own, from 0
             ends[claim.pool] += claim.size
@@ -297,13 +297,18 @@ def _starts(claims: Collection[_Claim]) -> dict[str, int]:
     return starts
 
 
+def _in_order(claims: Collection[_Claim]) -> list[_Claim]:
+    """Return what has its own storage: scratch, then children's parts that begin with scratch, then what is kept."""
+    own = [claim for claim in claims if claim.inside is None]
+    scratch, kept = [claim for claim in own if not claim.kept], [claim for claim in own if claim.kept]
+    return [*scratch, *(claim for claim in kept if claim.scratch > 0), *(claim for claim in kept if not claim.scratch)]
+
+
 def _totals(pool: BankPool, claims: Collection[_Claim], precision: Precision | None) -> PoolLayout:
-    own = [claim for claim in claims if claim.pool == pool and claim.inside is None]
-    return PoolLayout(
-        size=sum(claim.size for claim in own),
-        scratch=sum(claim.size for claim in own if not claim.kept),
-        precision=precision,
-    )
+    own = [claim for claim in _in_order(claims) if claim.pool == pool]
+    before = sum(claim.size for claim in own if not claim.kept)
+    behind = next((claim.scratch for claim in own if claim.kept), 0)
+    return PoolLayout(size=sum(claim.size for claim in own), scratch=before + behind, precision=precision)
 
 
 def _pool_precision(owner: str, pool: BankPool, claims: Collection[_Claim]) -> Precision | None:

@@ -153,7 +153,21 @@ def test_the_leading_scratch_of_a_childs_region_can_be_aliased() -> None:
     assert layout.shared_slices["second"] == slice(9, 12)
     assert layout.shared_slices["third"] == slice(0, 3), "only one element of scratch was left"
     assert layout.shared_slices["own"] == slice(3, 5)
-    assert (layout.shared.size, layout.shared.scratch) == (17, 5)
+    assert (layout.shared.size, layout.shared.scratch) == (17, 5 + 8)
+
+
+def test_a_childs_leading_scratch_counts_as_its_parents_whatever_is_kept_beside_it() -> None:
+    """So that the parent's parent can alias it: a Jacobian's room stays, when factors are placed behind it."""
+    layout = layout_of(
+        entry("speed", 1, kept=True), entry("work", 2), region("all_kept", size=3, scratch=0), region("linear", 38, 15)
+    )
+    assert layout.shared_slices == {
+        "work": slice(0, 2),
+        "linear_shared": slice(2, 40),
+        "speed": slice(40, 41),
+        "all_kept_shared": slice(41, 44),
+    }
+    assert layout.shared.scratch == 2 + 15
 
 
 def test_a_childs_region_without_kept_entries_is_scratch() -> None:

@@ -259,18 +259,26 @@ def test_the_local_total_counts_at_least_one_element_for_each_entry(plan: Plan) 
 
 
 @given(plans())
-def test_scratch_comes_before_kept_entries_and_both_in_order_of_registration(plan: Plan) -> None:
+def test_scratch_comes_first_then_parts_that_begin_with_it_then_what_is_kept(plan: Plan) -> None:
     registry = ToyRegistry()
     root = make(registry, plan)
     for toy in toys(root):
         for pool in BANKS:
             own = [buffer for buffer in registry.layout(toy).placed if buffer.inside is None]
-            in_pool = [buffer.placement for buffer in own if buffer.placement.pool == pool]
-            expected = sorted(in_pool, key=lambda placement: placement.kept)
+            in_pool = [buffer for buffer in own if buffer.placement.pool == pool]
+            scratch = [buffer.placement for buffer in in_pool if not buffer.placement.kept]
+            kept = [buffer for buffer in in_pool if buffer.placement.kept]
+            mixed = [buffer for buffer in kept if pool == "shared" and begins_with_scratch(registry, toy, buffer)]
+            behind = [buffer for buffer in kept if buffer not in mixed]
             position = 0
-            for placement in expected:
+            for placement in [*scratch, *(buffer.placement for buffer in [*mixed, *behind])]:
                 assert placement.start == position
                 position += placement.size
+
+
+def begins_with_scratch(registry: ToyRegistry, toy: Toy, region: PlacedBuffer) -> bool:
+    """Tell whether a buffer is the region of a child that has scratch."""
+    return region.child is not None and registry.layout(toy.children[region.child]).shared.scratch > 0
 
 
 @given(edits())

@@ -169,6 +169,11 @@ def test_caches_share_the_solvers_scratch_where_it_is_shared_memory_and_has_room
     bytes_saved = (own.local_size - shared.local_size) * 8
     assert bytes_saved == 2 * 20 * 8
     assert str(buffer_registry.report(step)).count("newton_shared") >= 2
+    buffer_registry.relocate(step, "newton.linear.factors", "shared")
+    buffer_registry.relocate(step, "newton.speed", "shared")
+    assert all(
+        placed.inside == "newton_shared" for name in caches if (placed := buffer_registry.layout(step).find(name))
+    )
 
 
 def test_caches_have_memory_of_their_own_where_the_solvers_scratch_is_too_small() -> None:
