@@ -72,6 +72,17 @@ def test_radau_takes_no_more_steps_than_scipys_at_tight_tolerances(name: str) ->
         assert ours.n_steps[0] - ours.n_rejected[0] <= n_steps_of_scipy(problem, rtol, 0), f"rtol {rtol}"
 
 
+@pytest.mark.parametrize(("row", "rtol"), [(0, 1e-8), (0, 1e-9), (0, 1e-10), (7, 1e-6), (7, 1e-8)])
+def test_radau_attempts_at_most_one_and_a_half_times_scipys_steps_beside_a_slow_solution(row: int, rtol: float) -> None:
+    """Prothero and Robinson's problem: a step that ends off it by the tolerance sets no floor under the next error."""
+    problem, solver = PROBLEMS["prothero_robinson"], radau("prothero_robinson")
+    solver.update(rtol=rtol, atol=atol_of(problem, rtol))
+    end = problem.t_span[1]
+    ours = solver.solve(problem.t_span, problem.initial_values()[row], problem.parameter_values()[row], t_eval=[end])
+    assert ours.n_steps[0] <= MOST_STEPS * n_steps_of_scipy(problem, rtol, row)
+    assert abs(ours.y[-1, 0, 0] - np.cos(end)) <= rtol * abs(np.cos(end))
+
+
 def test_a_closed_system_is_followed_to_its_end_in_single_precision() -> None:
     """Robertson's J is singular: what M leaves of the last pivot has few digits after a while."""
     problem = PROBLEMS["robertson"]

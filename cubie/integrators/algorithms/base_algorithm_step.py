@@ -158,6 +158,12 @@ class DenseCheckFn(Protocol):
     ) -> None: ...
 
 
+class SettleFn(Protocol):
+    """Take out of `error`, for the runs of the mask, what the step just made has damped and its estimate hasn't."""
+
+    def __call__(self, mask: Mask, error: Vector, shared: SharedBank, persistent: PersistentBank) -> None: ...
+
+
 class StepFunctions(NamedTuple):
     """The device functions of one method.
 
@@ -167,6 +173,7 @@ class StepFunctions(NamedTuple):
     check_dense : for those whose steps can be too long for their dense output.
     start : for systems some of whose states follow from the others.
     slope : for methods that step from dy/dt, where that isn't f: their `rate` and `rate_next` are dy/dt.
+    settle : for those whose estimate of a stiff component doesn't shrink with the step.
     """
 
     step: StepFn
@@ -176,6 +183,7 @@ class StepFunctions(NamedTuple):
     check_dense: DenseCheckFn | None = None
     start: StartFn | None = None
     slope: SlopeFn | None = None
+    settle: SettleFn | None = None
 
 
 class StepFactory(Protocol):

@@ -7,7 +7,7 @@ from typing import final
 from cubie._types import FloatPrecision
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau, TableauError
 from cubie.integrators.algorithms.exact_matrices import padded
-from cubie.integrators.algorithms.stability import limit_at_infinity
+from cubie.integrators.algorithms.stability import damps, limit_at_infinity
 from cubie.integrators.matrix_free_solvers.consistency import ConsistencySettings
 from cubie.integrators.matrix_free_solvers.convergence import MAX_ITERATIONS, MAX_ITERATIONS_OF_FIXED_STEPS
 from cubie.integrators.matrix_free_solvers.krylov_settings import KrylovSettings
@@ -60,6 +60,12 @@ class DirkSettings:
         """The embedded formula needs the filter."""
         tableau = self.tableau
         return tableau.b_hat is not None and math.isinf(limit_at_infinity(tableau.a, tableau.b_hat))
+
+    @property
+    def settles(self) -> bool:
+        """A step damps stiff components, its error estimate doesn't."""
+        a, b, b_hat = self.tableau.a, self.tableau.b, self.tableau.b_hat
+        return self.n_errors > 0 and b_hat is not None and damps(a, b) and not damps(a, b_hat)
 
     @property
     def consistency(self) -> ConsistencySettings:

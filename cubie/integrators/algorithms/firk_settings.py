@@ -9,6 +9,7 @@ from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
 from cubie.integrators.algorithms.filtered_estimate import FilteredEstimate
 from cubie.integrators.algorithms.firk_weights import FirkWeights, analysed, firk_weights
 from cubie.integrators.algorithms.rounded_tableau import nearest
+from cubie.integrators.algorithms.stability import damps
 from cubie.integrators.matrix_free_solvers.consistency import ConsistencySettings
 from cubie.integrators.matrix_free_solvers.convergence import (
     MAX_ITERATIONS,
@@ -70,6 +71,11 @@ class FirkSettings:
     def n_errors(self) -> int:
         """How many error vectors a step writes."""
         return int(self.estimates_error)
+
+    @property
+    def settles(self) -> bool:
+        """A step damps stiff components, its error estimate, which the rate is part of, doesn't."""
+        return self.estimates_error and self.estimate.rate_weight != 0 and damps(self.tableau.a, self.tableau.b)
 
     @property
     def weights(self) -> FirkWeights:

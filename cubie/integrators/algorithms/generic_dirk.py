@@ -30,18 +30,20 @@ from cubie.integrators.algorithms.base_algorithm_step import (
     InterpolateFn,
     ProjectFn,
     ResetStepFn,
+    SettleFn,
     SlopeFn,
     StageRateFn,
     StepFn,
     StepFunctions,
 )
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
-from cubie.integrators.algorithms.dense_check import DenseParts, make_dense_check
+from cubie.integrators.algorithms.dense_check import DenseParts, FilterFn, make_dense_check
 from cubie.integrators.algorithms.dense_series import make_series_interpolant
 from cubie.integrators.algorithms.dirk_settings import DirkSettings
 from cubie.integrators.algorithms.hermite import cubic_hermite
 from cubie.integrators.algorithms.ode_implicitstep import ImplicitStep
 from cubie.integrators.algorithms.rounded_tableau import nearest, nonzero
+from cubie.integrators.algorithms.settled_error import make_settle
 from cubie.integrators.algorithms.stage_prediction import rate_predictions
 from cubie.integrators.matrix_free_solvers.consistency import Consistency
 from cubie.integrators.matrix_free_solvers.consistency_memory import consistent_functions
@@ -134,16 +136,17 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
     def build(self) -> StepFunctions:
         dense = cubic_hermite(self.target, self.settings.n_states, self.settings.precision)
         interpolate = dense.interpolate if self.settings.tableau.interpolant is None else self._interpolate()
-        check_dense = self._check_dense(interpolate) if self.settings.n_errors > 0 else None
+        filtered = self._filter()
+        check_dense = self._check_dense(interpolate, filtered) if self.settings.n_errors > 0 else None
         start, slope, project = consistent_functions(self.consistency, self.child_allocators("consistency"))
-        step = self._step(slope or nothing, project or keep_end(self.target))
-        return StepFunctions(step, dense.prepare_dense, interpolate, self._reset(), check_dense, start, slope)
+        step, settle = self._step(slope or nothing, project or keep_end(self.target)), self._settle(filtered)
+        return StepFunctions(step, dense.prepare_dense, interpolate, self._reset(), check_dense, start, slope, settle)
 
     def _mass(self) -> MultiplyFn | None:
         return make_mass_product(self.target, self.settings.system, self.settings.precision)
 
-    def _check_dense(self, interpolate: InterpolateFn) -> DenseCheckFn:
-        settings, solve_linear = self.settings, self.newton.device_function.solve_linear
+    def _filter(self) -> FilterFn:
+        solve_linear = self.newton.device_function.solve_linear
         (below, kept), allocate_weights = self.child_allocators("newton"), self.allocator("weights")
 
         @self.target.device
@@ -151,9 +154,18 @@ class DiagonallyImplicitRungeKutta(ImplicitStep[DirkSettings]):
             weights = allocate_weights(shared, persistent)
             solve_linear(x, weights, below(shared, persistent), kept(shared, persistent))
 
+        return filtered
+
+    def _check_dense(self, interpolate: InterpolateFn, filtered: FilterFn) -> DenseCheckFn:
+        settings = self.settings
         parts = DenseParts(self.rate.device_function, interpolate, filtered, self._mass())
         gamma = float(settings.tableau.a[-1][-1])
         return make_dense_check(self.target, settings.n_states, settings.precision, gamma, parts)
+
+    def _settle(self, filtered: FilterFn) -> SettleFn | None:
+        if not self.settings.settles:
+            return None
+        return make_settle(self.target, self.settings.n_states, self.allocator("correction"), filtered, self._mass())
 
     def _reset(self) -> ResetStepFn:
         forget, (newton_shared, newton_persistent) = self.newton.device_function.reset, self.child_allocators("newton")

@@ -24,16 +24,18 @@ from cubie.integrators.algorithms.base_algorithm_step import (
     InterpolateFn,
     ProjectFn,
     ResetStepFn,
+    SettleFn,
     StepFn,
     StepFunctions,
 )
 from cubie.integrators.algorithms.butcher_tableau import ButcherTableau
-from cubie.integrators.algorithms.dense_check import DenseParts, make_dense_check
+from cubie.integrators.algorithms.dense_check import DenseParts, FilterFn, make_dense_check
 from cubie.integrators.algorithms.firk_equations import Work, make_load, make_predict
 from cubie.integrators.algorithms.firk_settings import FirkSettings
 from cubie.integrators.algorithms.hermite import make_hermite
 from cubie.integrators.algorithms.ode_implicitstep import ImplicitStep
 from cubie.integrators.algorithms.rounded_tableau import nonzero
+from cubie.integrators.algorithms.settled_error import make_settle
 from cubie.integrators.matrix_free_solvers.consistency import Consistency
 from cubie.integrators.matrix_free_solvers.consistency_memory import consistent_functions
 from cubie.integrators.matrix_free_solvers.constraints import constraints_of, without_constraints
@@ -131,9 +133,10 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
             self.target, self.settings.n_states, self.settings.precision, slope, self.allocator("slopes")
         )
         interpolate = dense.interpolate if self.settings.tableau.interpolant is None else self._interpolate()
-        check_dense = self._check_dense(interpolate) if self.settings.n_errors > 0 else None
-        step = self._step(project or keep_end(self.target))
-        return StepFunctions(step, dense.prepare_dense, interpolate, self._reset(), check_dense, start)
+        filtered = self._filter()
+        check_dense = self._check_dense(interpolate, filtered) if self.settings.n_errors > 0 else None
+        step, settle = self._step(project or keep_end(self.target)), self._settle(filtered)
+        return StepFunctions(step, dense.prepare_dense, interpolate, self._reset(), check_dense, start, None, settle)
 
     def _mass(self) -> MultiplyFn | None:
         return make_mass_product(self.target, self.settings.system, self.settings.precision)
@@ -148,8 +151,8 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
             return nothing
         return make_product(self.target, without_constraints(system), system.n_states, self.settings.precision)
 
-    def _check_dense(self, interpolate: InterpolateFn) -> DenseCheckFn:
-        settings, filter_error = self.settings, self.systems.device_function.filter
+    def _filter(self) -> FilterFn:
+        filter_error = self.systems.device_function.filter
         (below, kept), allocate_weights = self.child_allocators("systems"), self.allocator("weights")
 
         @self.target.device
@@ -157,9 +160,18 @@ class FullyImplicitRungeKutta(ImplicitStep[FirkSettings]):
             weights = allocate_weights(shared, persistent)
             filter_error(x, weights, below(shared, persistent), kept(shared, persistent))
 
+        return filtered
+
+    def _check_dense(self, interpolate: InterpolateFn, filtered: FilterFn) -> DenseCheckFn:
+        settings = self.settings
         parts = DenseParts(self.rate.device_function, interpolate, filtered, self._mass())
         gamma = float(settings.systems.scales[0])
         return make_dense_check(self.target, settings.n_states, settings.precision, gamma, parts)
+
+    def _settle(self, filtered: FilterFn) -> SettleFn | None:
+        if not self.settings.settles:
+            return None
+        return make_settle(self.target, self.settings.n_states, self.allocator("corrections"), filtered, self._mass())
 
     def _reset(self) -> ResetStepFn:
         size, precision = self.settings.tableau.n_stages * self.settings.n_states, self.settings.precision

@@ -51,6 +51,11 @@ def limit_at_infinity(a: Sequence[Row], b: Row) -> float:
     return float(1 - dot(b[1:], times_column(backwards, [1 + entry for entry in once])))
 
 
+def damps(a: Sequence[Row], b: Row) -> bool:
+    """Tell whether R(inf) is 0."""
+    return abs(limit_at_infinity(a, b)) < _TOLERANCE
+
+
 def stage_order(a: Sequence[Row], c: Row) -> int:
     """The largest q with ``sum_j a[i][j] * c[j]**(k - 1) == c[i]**k / k`` for all stages i and all k <= q."""
     full, order = padded(a, len(c)), 0

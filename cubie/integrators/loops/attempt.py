@@ -5,15 +5,16 @@ from typing import Final, Protocol
 import numpy as np
 
 from cubie._types import Mask, Real
-from cubie.integrators.algorithms.base_algorithm_step import StepFn
+from cubie.integrators.algorithms.base_algorithm_step import StepFn, StepFunctions
 from cubie.integrators.loops.clock import Clock
 from cubie.integrators.loops.norms import Norms
 from cubie.integrators.loops.ode_loop_config import LoopArguments, LoopSettings
 from cubie.integrators.loops.run_state import Attempt, State, Workspace
 from cubie.integrators.loops.saves import CheckFn
-from cubie.integrators.step_control.controller import GainFn
+from cubie.integrators.step_control.controller import ControlFunctions
 from cubie.status import Status
 from cubie.targets.base import Target
+from cubie.targets.unroll import nothing
 
 STRETCH: Final = 1.01
 """A step that would leave less than a hundredth of itself to the end is stretched to it (as in Hairer's codes)."""
@@ -33,6 +34,12 @@ class JudgeFn(Protocol):
     def __call__(self, ended: Mask, state: State, tried: Attempt) -> State: ...
 
 
+class SettleErrorFn(Protocol):
+    """Settle the errors of the runs that try a step again in vain; answer the least that their squares count as."""
+
+    def __call__(self, w: Workspace, arguments: LoopArguments) -> Real: ...
+
+
 class InsideFn(Protocol):
     """Return `t`, or for a step that rounding would carry over the end, a time by as little earlier."""
 
@@ -44,15 +51,15 @@ def make_attempt(
     settings: LoopSettings,
     clock: Clock,
     norms: Norms,
-    step: StepFn,
+    method: StepFunctions,
     check: CheckFn,
-    gain: GainFn,
+    control: ControlFunctions,
 ) -> AttemptFn:
     """Build the attempt of one step, of adapted or of fixed length."""
     inside = make_inside(target, settings)
     if settings.adaptive:
-        return _make_adapted(target, settings, clock, norms, step, check, gain, inside)
-    return _make_fixed(target, settings, clock, norms, step, inside)
+        return _make_adapted(target, settings, clock, norms, method, check, control, inside)
+    return _make_fixed(target, settings, clock, norms, method.step, inside)
 
 
 def make_inside(target: Target, settings: LoopSettings) -> InsideFn:
@@ -94,15 +101,17 @@ def _make_adapted(
     settings: LoopSettings,
     clock: Clock,
     norms: Norms,
-    step: StepFn,
+    method: StepFunctions,
     check: CheckFn,
-    gain: GainFn,
+    control: ControlFunctions,
     inside: InsideFn,
 ) -> AttemptFn:
     one, huge, stretch = settings.precision(1), settings.precision(HUGE), settings.precision(STRETCH)
     tiny = settings.precision(8 * settings.tiny)
     ulps = settings.precision(4 * (settings.eps * settings.eps if settings.compensated else settings.eps))
-    error_squared_of, between = norms.error_squared, clock.between
+    error_squared_of, between, step, gain = norms.error_squared, clock.between, method.step, control.gain
+    settle, settles = _make_settle(target, settings, norms, method, control), method.settle is not None
+    zero = settings.precision(0)
     allow, select, splat, fma = norms.allow, target.select, target.splat, target.fma
     absolute, negate = target.absolute, target.negate
 
@@ -117,8 +126,13 @@ def _make_adapted(
             inside(t, dt, t, arguments), dt, w.y, w.rate, w.parameters, w.drivers, w.y_next, w.rate_next, w.error,
             w.step_shared, w.step_persistent
         )  # fmt: skip
+        least = splat(zero)
+        if settles:
+            least = settle(w, arguments)
         check(state, dt, is_last, w, arguments)
         error_squared = select(answer > 0, splat(huge), error_squared_of(w.y, w.y_next, w.error, arguments))
+        if settles:
+            error_squared = select(error_squared < least, least, error_squared)
         accepted = error_squared <= one
         growth = gain(error_squared, accepted, w.control_shared, w.control_persistent)
         next_dt = dt * growth
@@ -127,6 +141,24 @@ def _make_adapted(
         return Attempt(dt, is_last, accepted, next_dt, failed, answer, error_squared)
 
     return attempt
+
+
+def _make_settle(
+    target: Target, settings: LoopSettings, norms: Norms, method: StepFunctions, control: ControlFunctions
+) -> SettleErrorFn:
+    """Build it so that controllers expect no next error as small as a settled one."""
+    settle, measure, retries = method.settle or nothing, norms.error_squared, control.retries
+    aim, zero, one, any_run = control.aim, settings.precision(0), settings.precision(1), target.any_run
+    select, splat = target.select, target.splat
+
+    @target.device
+    def settle_error(w: Workspace, arguments: LoopArguments) -> Real:
+        again = retries(w.control_shared, w.control_persistent) & (measure(w.y, w.y_next, w.error, arguments) > one)
+        if any_run(again):
+            settle(again, w.error, w.step_shared, w.step_persistent)
+        return select(again, splat(aim), splat(zero))
+
+    return settle_error
 
 
 def _make_fixed(

@@ -111,8 +111,8 @@ class IVPLoop(CUDAFactory[LoopSettings, SolveRunsFn]):
         clock = make_clock(self.target, self.settings)
         norms, method = make_norms(self.target, self.settings), self.step.device_function
         saves = make_saves(self.target, self.settings, clock, method, self.output.device_function)
-        gain = self.controller.device_function.gain
-        attempt = make_attempt(self.target, self.settings, clock, norms, method.step, saves.check, gain)
+        control = self.controller.device_function
+        attempt = make_attempt(self.target, self.settings, clock, norms, method, saves.check, control)
         forget = method.reset or nothing
         slope = method.slope or nothing
         enter = self._enter(clock, norms, saves, forget, method.start or start_anywhere(self.target), slope)

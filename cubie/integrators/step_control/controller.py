@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Protocol, TypedDict, final
 
 from typing_extensions import Unpack, override
 
-from cubie._types import FloatPrecision, Mask, PersistentBank, Real, SharedBank
+from cubie._types import FloatPrecision, Mask, PersistentBank, Real, Scalar, SharedBank
 from cubie.buffer_registry import BufferEntry
 from cubie.cuda_factory import CUDAFactory, buffer
 from cubie.integrators.step_control.gain_laws import GainLaw
@@ -54,11 +54,19 @@ class GainFn(Protocol):
     def __call__(self, error_squared: Real, accepted: Mask, shared: SharedBank, persistent: PersistentBank) -> Real: ...
 
 
+class RetriesFn(Protocol):
+    """Tell which runs' last attempt was rejected."""
+
+    def __call__(self, shared: SharedBank, persistent: PersistentBank) -> Mask: ...
+
+
 class ControlFunctions(NamedTuple):
-    """The device functions of one controller."""
+    """The device functions of one controller, and the square of the error that it steers for."""
 
     reset: ResetFn
     gain: GainFn
+    retries: RetriesFn
+    aim: Scalar
 
 
 @final
@@ -80,7 +88,8 @@ class StepController(CUDAFactory[ControllerSettings, ControlFunctions]):
 
     @override
     def build(self) -> ControlFunctions:
-        return ControlFunctions(self._reset(), self._gain())
+        aim = self.settings.law.safety ** (2 * self.settings.error_order + 2)
+        return ControlFunctions(self._reset(), self._gain(), self._retries(), self.settings.precision(aim))
 
     def _reset(self) -> ResetFn:
         n_history, zero = self.settings.n_history, self.settings.precision(0)
@@ -96,6 +105,16 @@ class StepController(CUDAFactory[ControllerSettings, ControlFunctions]):
                 history[i] = select(mask, zero, history[i])
 
         return reset
+
+    def _retries(self) -> RetriesFn:
+        zero = self.target.rough_precision(self.settings.precision)(0)
+        allocate_history, recall = self.allocator("history"), self.target.recall(self.settings.precision)
+
+        @self.target.device
+        def retries(shared: SharedBank, persistent: PersistentBank) -> Mask:
+            return recall(allocate_history(shared, persistent)[0]) <= zero
+
+        return retries
 
     def _gain(self) -> GainFn:
         law, precision = self.settings.law, self.target.rough_precision(self.settings.precision)

@@ -66,12 +66,32 @@ class Controlled:
     def reset(self, *which: bool) -> None:
         self.functions.reset(mask(*which), scratch(0, len(which)), self.memory)
 
+    def retries(self) -> list[float]:
+        """Return 1 for the runs whose last attempt was rejected, 0 for the others."""
+        return floats(self.functions.retries(scratch(0, 1), self.memory))
+
     def gain(self, *errors: float) -> list[float]:
         """Return the gain of each run after a step of the given error norms, which it accepts if they are at most 1."""
         with np.errstate(all="ignore"):
             squares = reals(*(error * error for error in errors), precision=self.precision)
             accepted = mask(*(error <= 1 for error in errors))
             return floats(self.functions.gain(squares, accepted, scratch(0, len(errors)), self.memory))
+
+
+@pytest.mark.parametrize("law", ADAPTIVE, ids=lambda law: law.name)
+def test_runs_whose_last_attempt_was_rejected_are_told_apart(law: GainLaw) -> None:
+    controlled = Controlled(law, width=4)
+    assert controlled.retries() == [0, 0, 0, 0]
+    controlled.gain(0.5, 3.0, math.inf, 1.0)
+    assert controlled.retries() == [0, 1, 1, 0]
+    controlled.gain(2.0, 0.5, 3.0, 1e-9)
+    assert controlled.retries() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("law", ADAPTIVE, ids=lambda law: law.name)
+def test_a_step_of_the_error_steered_for_keeps_its_length(law: GainLaw) -> None:
+    controlled = Controlled(GainLaw(name="i", beta=(1.0,), safety=law.safety, min_gain=law.min_gain))
+    assert controlled.gain(float(controlled.functions.aim) ** 0.5) == pytest.approx([1.0], rel=1e-3)
 
 
 @pytest.mark.parametrize("law", ADAPTIVE, ids=lambda law: law.name)
