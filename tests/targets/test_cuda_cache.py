@@ -47,7 +47,7 @@ LAYOUT: Final = KernelLayout(
 def test_a_kept_kernel_takes_what_its_layout_says_and_never_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
     from cubie.targets import cuda_cache
 
-    array = types.Array(types.float64, 1, "C")
+    array = types.CPointer(types.float64)
     ptx = compile_ptx(doubled, types.void(*[types.int64] * 4, types.float64, array), (9, 0))
     linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=LinkerOptions(arch="sm_90"))
     assert cuda_cache.kept(NAME, LAYOUT, (9, 0)) is None
