@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Final, final
 from unittest import mock
 
-from benchmarks.harness import ROW_HEADERS, Json, shown
+from benchmarks.harness import ROW_HEADERS, Json, said, shown
 from benchmarks.sweeps import Sweep, WarmSweep
 from cubie.targets.cuda_device import DeviceLauncher
 from cubie.targets.cuda_memory import Slot
@@ -47,7 +47,7 @@ def beside_cubie(sweep: Sweep, known: Known, n_repeats: int) -> tuple[tuple[str,
         *(shown(row.steps), shown(row.compiling)),
         *(map(str, resources) if resources else ("-", "-")),
     )
-    return cells, {"row": asdict(row), "samples": [asdict(sample) for sample in samples], "resources": resources}
+    return said(cells), {"row": asdict(row), "samples": [asdict(sample) for sample in samples], "resources": resources}
 
 
 def with_gain(theirs: float | None, ours: float | None) -> str:

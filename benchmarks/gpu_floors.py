@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.floors.cpu_library import Precision
 from benchmarks.floors.cuda_program import VARIANTS, CudaProgram, CudaTask
 from benchmarks.floors.steering import steering
-from benchmarks.harness import ROW_HEADERS, Json, Table, common, finish, machine, needing, parser, shown
+from benchmarks.harness import ROW_HEADERS, Json, Table, common, finish, machine, needing, parser, said, shown
 from benchmarks.rounds import in_turn
 from benchmarks.sweeps import PRECISIONS, STEP, Sweep, WarmSweep, lorenz
 from cubie.batchsolving.solution import Solution
@@ -159,7 +159,7 @@ def contest(case: Case, program: CudaProgram, link: float, device: str, n_rounds
         *(rounds.ratio("cubie", floor, float).text(3), shown(bound), f"{row.warm / bound:.2f}"),
     )
     kernels: Json = {name: list(samples) for name, samples in rounds.samples.items()}
-    return cells, {"row": asdict(row), "floor": floor, "kernels": kernels}
+    return said(cells), {"row": asdict(row), "floor": floor, "kernels": kernels}
 
 
 def floor_milliseconds(program: CudaProgram, task: CudaTask) -> Callable[[], float]:

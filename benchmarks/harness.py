@@ -130,6 +130,12 @@ def shown(figure: float | None) -> str:
     return f"{figure:,.0f}" if 100 <= abs(figure) < 1e6 else f"{figure:.3g}"
 
 
+def said(cells: tuple[str, ...]) -> tuple[str, ...]:
+    """Say a row as soon as it is measured: of a benchmark that is cut off, what it knew is left."""
+    print(*cells, sep=" | ", file=sys.stderr, flush=True)
+    return cells
+
+
 def parser(purpose: str | None, device: str = "cpu") -> argparse.ArgumentParser:
     """Return a parser of the options that all benchmarks have, by default for this `device`."""
     made = argparse.ArgumentParser(description=purpose, formatter_class=argparse.RawDescriptionHelpFormatter)
