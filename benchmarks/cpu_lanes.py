@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.floors.cpu_library import METHODS, Precision
 from benchmarks.floors.systems import LORENZ_96_NOTE, hodgkin_huxley, lorenz96, oscillator
-from benchmarks.harness import ROW_HEADERS, Json, Options, Table, common, finish, machine, parser, said
+from benchmarks.harness import ROW_HEADERS, Json, Options, Table, common, finish, machine, parser
 from benchmarks.lorenz import BATCH_ATOL, LORENZ
 from benchmarks.rounds import in_turn
 from benchmarks.sweeps import PRECISIONS, Sweep, WarmSweep, figures_of, lorenz_by, millions, slowness, spaced
@@ -130,7 +130,7 @@ def tail_row(precision: Precision, scale: float, n_rounds: int) -> tuple[tuple[s
         slowness(rounds, "even", "tail").text(),
         f"{TAIL_GOAL:g}",
     )
-    return said(cells), figures_of(rounds, row)
+    return cells, figures_of(rounds, row)
 
 
 if __name__ == "__main__":

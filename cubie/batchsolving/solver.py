@@ -51,9 +51,10 @@ class KernelKey(NamedTuple):
 class Solver:
     """Integrates sweeps of one system, and keeps what it has compiled.
 
-    Values, tolerances, times and the number of runs never compile anything; method, controller, precision, saved
-    variables and device do, once. Times make two kernels at most: saves inside the span take the second one, which
-    ``compile(dense=True)`` makes ahead of time. A solver pickles by its system and settings.
+    Other values, numbers of runs, and numbers for tolerances and times never compile anything; method, controller,
+    precision, saved variables and device do, once. So do the first saves inside the span, which take a kernel of their
+    own (``compile(dense=True)`` makes it ahead of time), and tolerances of each state. A solver pickles by its system
+    and settings.
 
     Parameters
     ----------
