@@ -178,7 +178,7 @@ class BatchSolverKernel(CUDAFactory[RunSettings, Kernel]):
         if not isinstance(kernel, InPlace):
             raise ValueError("on_device=True must go with a GPU, got the CPU. Leave it out, or name device='cuda'.")
         n_bytes = sum(math.prod(shape) * np.dtype(precision).itemsize for shape, precision in shapes)
-        free = kernel.free_bytes
+        free = None if kernel.has_room(shapes) else kernel.free_bytes
         if free is not None and n_bytes + inputs.n_bytes > free:
             raise OutputTooLargeError(
                 f"results must fit in {free:,} bytes of free device memory to stay there, got {n_bytes:,}. "

@@ -14,7 +14,9 @@ PART: Final = 1 << 18
 """Elements of a part."""
 MOST_THREADS: Final = 8
 """More of them wait for the memory."""
-PART_AHEAD: Final = 1 << 17
+PART_AHEAD: Final = 1 << 16
+FEW_PARTS: Final = 2
+"""So few are done before another thread has begun."""
 PARTS_PER_THREAD: Final = 16
 MOST_AHEAD: Final = 3
 """Threads that work ahead: more of them wait for each other's turns."""
@@ -76,7 +78,7 @@ class WorkAhead:
         self._left: Final = deque(range(n_parts))
         self._is_done: Final = bytearray(n_parts)
         self._news: Final[SimpleQueue[BaseException | None]] = SimpleQueue()
-        if n_parts > 1:
+        if n_parts > FEW_PARTS:
             hire(self._help, min(MOST_AHEAD, n_threads() - 1, -(-n_parts // PARTS_PER_THREAD)))
 
     def reach(self, stop: int) -> None:

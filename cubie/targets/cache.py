@@ -34,6 +34,7 @@ NUMBA_FILE: Final = ".numba_config.yaml"
 MAX_ENTRIES: Final = 1000
 MAX_BYTES: Final = 1 << 26
 """No kernel is as large."""
+PLAIN: Final = (bool, int, float, str, bytes, slice, Fraction, np.generic)
 
 
 @runtime_checkable
@@ -51,17 +52,17 @@ def spelled(value: object) -> str:
     ------
     TypeError: if it is, or holds, anything else, such as a function.
     """
-    if isinstance(value, Digested):
-        return f"{type(value).__name__} {value.digest}"
-    if value is None or isinstance(value, bool | int | float | str | bytes | slice | Fraction | np.generic):
+    if value is None or isinstance(value, PLAIN):
         return repr(value)
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(spelled, value))}]"
+    if isinstance(value, Digested):  # to ask a protocol takes longer than all other questions
+        return f"{type(value).__name__} {value.digest}"
     if isinstance(value, type):
         return f"{value.__module__}.{value.__qualname__}"
     if is_dataclass(value):
         inner = ", ".join(f"{field.name}={spelled(getattr(value, field.name))}" for field in fields(value))
         return f"{type(value).__qualname__}({inner})"
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(map(spelled, value))}]"
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{spelled(name)}: {spelled(item)}' for name, item in value.items())}}}"
     raise TypeError(f"settings must be plain data, got a {type(value).__name__}. Keep it out of the settings.")

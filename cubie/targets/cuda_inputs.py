@@ -4,15 +4,17 @@ looked at.
 
 import math
 import threading
-from functools import lru_cache
+from functools import cache
 from typing import Any, Final, final
 
 import numpy as np
 from numba import cuda
+from numpy.typing import NDArray
 
 from cubie._types import Precision
 from cubie.targets.base import Argument
 from cubie.targets.cuda_driver import ELEMENTS, ArgumentBlock, Driver, signature
+from cubie.targets.cuda_memory import address_of, staying_memory
 from cubie.targets.device_array import DeviceArray, DeviceView
 
 BLOCK: Final = 256
@@ -32,34 +34,41 @@ def spread(n_runs: int, n_given: int, repeats: int, stride: int, given: Any, val
 class Spreading:
     """The kernel for given numbers of one type and values of another; it must be made while its GPU is current."""
 
-    def __init__(self, given: Precision, precision: Precision) -> None:
+    def __init__(self, given: Precision, precision: Precision, driver: Driver) -> None:
         arguments = [
             Argument("given", given, True),
             Argument("values", precision, True),
             Argument("bad", np.int64, True),
         ]
-        self._driver: Final = Driver()
+        self._driver: Final = driver
         dispatcher: Any = cuda.jit(spread)
         self._kernel: Final[Any] = dispatcher.compile(signature(arguments))
         self._function: Final = self._driver.function(self._kernel)
         self._arguments: Final = ArgumentBlock(arguments)
-        self._bad: Final[Any] = cuda.device_array(1, np.int64)
+        self._bad: Final[NDArray[np.int64]] = cuda.pinned_array(8, np.uint8).view(np.int64)
         self._lock: Final = threading.Lock()
 
     def __call__(self, view: DeviceView, repeats: int, values: int, n_runs: int) -> bool:
         """Fill memory with values; tell whether all are finite."""
         stride = view.strides[0] // view.dtype.itemsize
-        bad = int(self._bad.device_ctypes_pointer.value)
         with self._lock:
-            self._bad.copy_to_device(np.zeros(1, np.int64))
-            self._arguments.write((n_runs, view.size, repeats, stride, view.address, values, bad))
+            self._bad[0] = 0
+            self._arguments.write((n_runs, view.size, repeats, stride, view.address, values, address_of(self._bad)))
             self._driver.launch(self._function, -(-n_runs // BLOCK), BLOCK, 0, 0, self._arguments.address)
-            return not self._bad.copy_to_host()[0]
+            self._driver.finish(0)
+            return not self._bad[0]
 
 
-@lru_cache(maxsize=64)
-def _spreading(given: str, precision: str, device_id: int) -> Spreading:
-    return Spreading(PRECISIONS[np.dtype(given)], PRECISIONS[np.dtype(precision)])
+@cache
+def _driver(device_id: int) -> Driver:
+    with cuda.gpus[device_id]:
+        return Driver()
+
+
+@cache
+def _spreading(given: "np.dtype[Any]", precision: "np.dtype[Any]", device_id: int) -> Spreading:
+    with cuda.gpus[device_id]:
+        return Spreading(PRECISIONS[given], PRECISIONS[precision], _driver(device_id))
 
 
 @final
@@ -74,17 +83,18 @@ class GpuInputs:
         item = view.dtype.itemsize
         if view.dtype not in PRECISIONS or view.size == 0 or any(stride % item for stride in view.strides):
             return False
-        with cuda.gpus[self._device_id]:
-            return Driver().device_of(view.address) == self._device_id
+        driver = _driver(self._device_id)
+        with driver:
+            return driver.device_of(view.address) == self._device_id
 
     def gather(
         self, view: DeviceView, repeats: int, n_runs: int, precision: Precision, /
     ) -> tuple[DeviceArray, int | None]:
         """Return a value for each run, and the place of the first that is not finite."""
-        with cuda.gpus[self._device_id]:
-            memory: Any = cuda.device_array(n_runs, precision)
-            address = int(memory.device_ctypes_pointer.value)
-            fill = _spreading(view.dtype.str, np.dtype(precision).str, self._device_id)
-            bad_run = None if fill(view, repeats, address, n_runs) else np.argmin(np.isfinite(memory.copy_to_host()))
-        place = None if bad_run is None else int(bad_run) // repeats % view.size
-        return DeviceArray(memory, address, (n_runs,), precision, self._device_id), place
+        spreading, driver = _spreading(view.dtype, np.dtype(precision), self._device_id), _driver(self._device_id)
+        with driver:
+            memory = staying_memory(self._device_id, n_runs * np.dtype(precision).itemsize, driver)
+            are_finite = spreading(view, repeats, memory.block.address, n_runs)
+        row = DeviceArray(memory, memory.block.address, (n_runs,), precision, self._device_id)
+        place = None if are_finite else int(np.argmin(np.isfinite(row.copy_to_host()))) // repeats % view.size
+        return row, place

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from cubie._types import DeviceFunction, Precision
 from cubie.targets.base import BlockTooLargeError, KernelLayout, LaunchStatistics
-from cubie.targets.cuda_device import DeviceLauncher
+from cubie.targets.cuda_device import DeviceLauncher, places_in_place
 from cubie.targets.cuda_driver import signature
-from cubie.targets.cuda_memory import PINNED_BYTES, SMALL_BYTES, pinned
+from cubie.targets.cuda_memory import PINNED_BYTES, SMALL_BYTES, pinned, staying
 from cubie.targets.device_array import DeviceArray
 from cubie.targets.flow import STILL, Flow
 
@@ -97,6 +97,7 @@ class CudaKernel:
             return None
         with cuda.gpus[self._device_id]:
             kept = self._launcher.kept_bytes if self._launcher else 0  # is given back before it is needed
+            staying(self._device_id).clear()
             return int((cuda.current_context().get_memory_info().free + kept) * MEMORY_SHARE)
 
     def host_array(self, shape: tuple[int, ...], precision: Precision, /) -> NDArray[Any]:
@@ -122,6 +123,10 @@ class CudaKernel:
                 with launcher.driver:
                     seconds = launcher.launch(inputs, outputs, chunks, self._block, self._shared_bytes, progress, flow)
         return LaunchStatistics(kernel=seconds, chunks=len(chunks))
+
+    def has_room(self, shapes: Sequence[tuple[tuple[int, ...], Precision]], /) -> bool:
+        """Whether memory for results of these shapes was lent on the GPU before, and is free."""
+        return not self._simulated and staying(self._device_id).has(places_in_place(shapes)[1])
 
     def launch_in_place(
         self,

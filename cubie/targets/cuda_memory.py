@@ -1,8 +1,9 @@
-"""Memory of a launcher: blocks on the GPU, what a piece that is under way takes, arrays that solves share, and pinned
-memory of the host.
+"""Memory of a launcher: blocks on the GPU, what a piece that is under way takes, arrays that solves share, memory of
+results that stay on a GPU, and pinned memory of the host.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple, final
 
 import numpy as np
@@ -11,34 +12,72 @@ from numpy.typing import NDArray
 
 from cubie.targets.cuda_driver import Driver
 from cubie.targets.flow import aligned
+from cubie.targets.memory_pool import Lease, MemoryPool
 from cubie.targets.pinned import PinnedPool
 
 SMALL_BYTES: Final = 1 << 16
 """Smaller results are written to the host by the GPU itself, and are as quick to copy on to ordinary memory."""
 PINNED_BYTES: Final = 1 << 32
 """Pinned memory is taken from the whole machine: no single result takes more, and free blocks don't add up to more."""
+STAYING_GRAIN: Final = 1 << 16
+STAYING_BYTES: Final = 1 << 29
+"""Of memory for results that stay on a GPU so much is kept, if they have been dropped."""
 pinned: Final = PinnedPool(lambda n_bytes: cuda.pinned_array(n_bytes, np.uint8), PINNED_BYTES)
+
+
+@final
+class DeviceBlock:
+    """So many bytes of the current GPU's memory."""
+
+    def __init__(self, n_bytes: int) -> None:
+        memory: Any = cuda.device_array(n_bytes, np.dtype(np.uint8))
+        self._memory: Final = memory
+        self.address: Final = int(memory.device_ctypes_pointer.value)
+        self.size: Final = n_bytes
+
+
+@cache
+def staying(device_id: int) -> MemoryPool[DeviceBlock]:
+    """Return the memory of one GPU for what outlives a launch."""
+
+    def allocate(n_bytes: int) -> DeviceBlock:
+        with cuda.gpus[device_id]:
+            return DeviceBlock(n_bytes)
+
+    return MemoryPool(allocate, STAYING_GRAIN, STAYING_BYTES)
+
+
+def staying_memory(device_id: int, n_bytes: int, driver: Driver) -> Lease[DeviceBlock]:
+    """Return memory for what outlives a launch.
+
+    Where it was lent before, all work on the GPU is waited for: other libraries may still read what they have dropped.
+    """
+    pool = staying(device_id)
+    lease = pool.lend_free(n_bytes)
+    if lease is None:
+        lease = pool.lend(n_bytes)
+    else:
+        driver.settle()
+    return lease
 
 
 class Arena:
     """One block of device memory for several arrays, which grows when it must."""
 
     def __init__(self) -> None:
-        self._block: Any = None
-        self._address = 0
+        self._block: DeviceBlock | None = None
 
     def address(self, n_bytes: int) -> int:
         """Return where at least so many bytes start; what was there is lost when the block grows."""
         if self._block is None or self._block.size < n_bytes:
             self._block = None  # first give back what there was
-            self._block = cuda.device_array(n_bytes, np.dtype(np.uint8))
-            self._address = int(self._block.device_ctypes_pointer.value)
-        return self._address
+            self._block = DeviceBlock(n_bytes)
+        return self._block.address
 
     @property
     def n_bytes(self) -> int:
         """How much it holds."""
-        return 0 if self._block is None else int(self._block.size)
+        return 0 if self._block is None else self._block.size
 
 
 @final

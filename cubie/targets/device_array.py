@@ -179,6 +179,9 @@ class DeviceArray:
 class InPlace(Protocol):
     """A kernel whose results may stay in the device's memory."""
 
+    def has_room(self, shapes: Sequence[tuple[tuple[int, ...], Precision]], /) -> bool:
+        """Whether memory for results of these shapes was lent on the device before, and is free."""
+
     def launch_in_place(
         self,
         inputs: Sequence[NDArray[Any] | int | float],

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from cubie.targets.device_array import DeviceArray
 
 ALIGNMENT: Final = 256
-LEAST_PIECE: Final = 1 << 17
+LEAST_PIECE: Final = 1 << 16
 MOST_PIECE: Final = 1 << 19
 
 
@@ -84,7 +84,7 @@ def pieces_of(chunks: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     pieces: list[tuple[int, int]] = []
     for start, stop in chunks:
         size = LEAST_PIECE
-        least = 3 * size if len(chunks) == 1 or stop - start >= 3 * size else (stop - start) // 2 + 1
+        least = 2 * size if len(chunks) == 1 or stop - start >= 2 * size else (stop - start) // 2 + 1
         while stop - start >= least:
             taken = min(size, aligned(-(-(stop - start) // 2)), stop - start)
             pieces.append((start, start + taken))

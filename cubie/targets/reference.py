@@ -38,6 +38,8 @@ from cubie.targets.flow import STILL, Flow
 P = ParamSpec("P")
 R = TypeVar("R")
 
+SINGLE: Final = np.dtype(np.float32)
+
 
 class ReferenceBank:
     """Storage of a group of runs: `bank[i]` is a copy of row i, one number per run; a slice is a view."""
@@ -57,9 +59,10 @@ def increment(counter: Any, mask: Any) -> Any:
 
 
 def fma(a: Any, b: Any, c: Any) -> Any:
-    if np.result_type(a, b, c) == np.float32:  # a product of two is exact in float64, and clocks count on it
-        return (np.multiply(a, b, dtype=np.float64) + c).astype(np.float32)
-    return a * b + c
+    rounded_twice = a * b + c
+    if getattr(rounded_twice, "dtype", None) != SINGLE:
+        return rounded_twice
+    return (np.multiply(a, b, dtype=np.float64) + c).astype(np.float32)  # a product is exact there: clocks count on it
 
 
 def erf(x: Any) -> Any:
@@ -128,7 +131,7 @@ class ReferenceTarget(Target):
     def functions(self) -> Mapping[str, Any]:
         width = self.width
         return FUNCTIONS | {
-            "splat": lambda value: np.broadcast_to(value, (width,)).copy(),
+            "splat": lambda value: np.full(width, value),
             "side_by_side": lambda first: first + np.arange(width),
         }
 

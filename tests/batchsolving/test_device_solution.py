@@ -51,6 +51,20 @@ def test_what_stays_is_what_comes_home_and_no_later_solve_touches_it() -> None:
 
 
 @pytest.mark.gpu
+def test_memory_of_dropped_results_is_used_again_once_nobody_looks_at_it() -> None:
+    first = solved()
+    address, held = first.y.address, first.y[1]
+    expected = held.copy_to_host()
+    del first
+    second = solved()
+    assert second.y.address != address
+    np.testing.assert_array_equal(held.copy_to_host(), expected)
+    addresses = {address, second.y.address}
+    del held, second
+    assert solved().y.address in addresses
+
+
+@pytest.mark.gpu
 def test_a_run_that_fails_says_when() -> None:
     solver = Solver(BLOW_UP, device="cuda", max_steps=500)
     here = solver.solve((0.0, 1.0), parameters={"a": [0.1, 2.0]})
@@ -155,6 +169,26 @@ def test_a_value_of_a_large_batch_that_is_not_finite_is_refused_with_its_place(o
             else:
                 solver.solve((0.0, 1.0), parameters={"k": wrong})
     np.testing.assert_array_equal(solver.solve((0.0, 1.0), parameters={"k": rates}).y, expected.y)
+
+
+@pytest.mark.gpu
+def test_a_gpu_takes_what_is_in_its_own_memory_and_copies_what_is_in_anothers() -> None:
+    from numba import cuda
+
+    if len(cuda.gpus) < 2:
+        pytest.skip("needs two GPUs")
+    solvers = [Solver(DECAY, device=f"cuda:{number}") for number in (0, 1)]
+    expected = solvers[0].solve((0.0, 1.0), parameters={"k": RATES}).y
+    for theirs in (0, 1):
+        with cuda.gpus[theirs]:
+            rates = cuda.to_device(RATES)
+        for number in (1, 0, 1):
+            there = solvers[number].solve((0.0, 1.0), parameters={"k": rates}, on_device=True)
+            assert isinstance(there.coordinates["k"], DeviceArray) == (number == theirs)
+            assert there.y.__dlpack_device__()[1] == number
+            np.testing.assert_array_equal(there.y.copy_to_host(), expected)
+            here = solvers[number].solve((0.0, 1.0), parameters={"k": rates})
+            np.testing.assert_array_equal(here.y, expected)
 
 
 def taken(library: str, solution: DeviceSolution) -> tuple[object, Values]:

@@ -46,7 +46,8 @@ def test_the_first_piece_is_small_and_none_is_more_than_half_of_what_is_left() -
 
 
 def test_a_batch_of_few_runs_is_one_piece_and_chunks_of_few_are_two() -> None:
-    assert pieces_of([(0, LEAST_PIECE)]) == [(0, LEAST_PIECE)]
+    assert pieces_of([(0, 2 * LEAST_PIECE - 1)]) == [(0, 2 * LEAST_PIECE - 1)]
+    assert len(pieces_of([(0, 2 * LEAST_PIECE)])) == 2
     assert len(pieces_of([(0, 1000), (1000, 2000)])) == 4
 
 
