@@ -14,7 +14,7 @@ PART: Final = 1 << 18
 """Elements of a part."""
 MOST_THREADS: Final = 8
 """More of them wait for the memory."""
-PART_AHEAD: Final = 1 << 16
+PART_AHEAD: Final = 1 << 17
 FEW_PARTS: Final = 2
 """So few are done before another thread has begun."""
 PARTS_PER_THREAD: Final = 16
