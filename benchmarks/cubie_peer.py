@@ -21,6 +21,8 @@ HEADERS: Final = (
     "registers",
     "local bytes",
 )
+SOLVES: Final = 5
+"""A solve of a millisecond takes half as long again now and then, so that medians of a few are off."""
 
 
 @final
@@ -34,10 +36,10 @@ class Known:
 
 
 def beside_cubie(sweep: Sweep, known: Known, n_repeats: int) -> tuple[tuple[str, ...], Json]:
-    """Measure a sweep; return a line below `HEADERS`, and all figures."""
+    """Measure a sweep; return a line below `HEADERS`, and all figures: each repeat is so many as `SOLVES`."""
     with launched() as launchers:
         ours = WarmSweep(sweep)
-    samples = [ours.measure() for _ in range(n_repeats)]
+    samples = [ours.measure() for _ in range(n_repeats * SOLVES)]
     row = ours.row(samples)
     resources = launchers[-1].thread_resources if launchers else None
     pairs = ((known.cold, row.cold), (known.warm, row.warm), (known.kernel, row.kernel))

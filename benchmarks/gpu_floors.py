@@ -116,8 +116,8 @@ def main() -> None:
     notes = (
         f"T from 0 to 1, rho from 0 to 21; fixed: 1,000 steps, errors in units of {TOLERANCES[0]:g}*(|y| + 1); "
         "adaptive: rtol = atol, but rtol not below 4.8e-7 in float32; "
-        f"{find_device(options.device).description}, link {link / 1e9:.1f} GB/s; {options.repeats} rounds. "
-        f"Goals: {GOAL} and {END_TO_END_GOAL}."
+        f"{find_device(options.device).description}, link {link / 1e9:.1f} GB/s; "
+        f"{options.repeats} rounds of {LAUNCHES}. Goals: {GOAL} and {END_TO_END_GOAL}."
     )
     table = Table(headers=HEADERS, rows=tuple(cells for cells, _ in results))
     figures: Json = {"link": link, "rows": [row for _, row in results]}
@@ -152,7 +152,7 @@ def contest(case: Case, program: CudaProgram, link: float, device: str, n_rounds
     rounds = in_turn({"cubie": lambda: kernel_milliseconds(ours), **floors}, n_rounds)
     floor = min(tasks, key=lambda name: rounds.of(name, float).median)
     kernel = rounds.of("cubie", float).median
-    row = replace(ours.row([ours.measure() for _ in range(LAUNCHES)]), kernel=kernel)
+    row = replace(ours.row([ours.measure() for _ in range(n_rounds * LAUNCHES)]), kernel=kernel)
     bound = max(kernel, case.n_bytes / link * 1e3)
     cells = (
         *(*row.cells(), shown(row.steps), shown(rounds.of(floor, float).median)),

@@ -6,7 +6,7 @@ CuBIE 0.17 was measured on an NVIDIA H200 with the same sweep; where the device 
 from collections.abc import Mapping
 from typing import Final
 
-from benchmarks.cubie_peer import HEADERS, Known, beside_cubie
+from benchmarks.cubie_peer import HEADERS, SOLVES, Known, beside_cubie
 from benchmarks.floors.systems import LORENZ_96_NOTE, lorenz96
 from benchmarks.harness import Json, Table, common, finish, machine, parser
 from benchmarks.sweeps import Sweep, overhead, spaced
@@ -33,7 +33,7 @@ def main() -> None:
     milliseconds, around = overhead(device.name)
     notes = (
         f"F from 4 to 12, t from 0 to 2, on {device.description} (CuBIE's on an NVIDIA H200); medians of "
-        f"{options.repeats}. Goal: gains of {GOAL}. {around} {LORENZ_96_NOTE}"
+        f"{options.repeats * SOLVES}. Goal: gains of {GOAL}. {around} {LORENZ_96_NOTE}"
     )
     table = Table(headers=HEADERS, rows=tuple(cells for cells, _ in results))
     figures: Json = {"rows": [row for _, row in results], "overhead": milliseconds}
