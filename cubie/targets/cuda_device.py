@@ -124,8 +124,7 @@ class DeviceLauncher:
         sent = self._send(inputs, n_runs, flow)
         taken = [address + place for place in places]
         self._integrate(slot, (0, n_runs), sent, taken, block, shared_bytes, flow)
-        while not flow.check():
-            pass
+        flow.check_all()
         self.driver.wait(slot.last)
         self._held = ()
         arrays = [
