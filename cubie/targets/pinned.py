@@ -17,7 +17,7 @@ class _Memory:
 
     def __init__(self, lease: Lease[NDArray[np.uint8]]) -> None:
         self._lease: Final = lease
-        self.__array_interface__ = {**lease.block.__array_interface__, "data": (lease.block.ctypes.data, False)}
+        self.__array_interface__ = lease.block.__array_interface__
 
 
 @final
