@@ -62,15 +62,3 @@ class BatchFlow:
             self.reach(self._n_checked)
             self._inputs.check(start, self._n_checked)
         return self._n_checked == n_runs
-
-    def check_all(self) -> None:
-        """Look at all inputs that were not looked at, on several threads if they are many."""
-        start, n_runs = self._n_checked, self._inputs.n_runs
-        self._n_checked = n_runs
-        self.reach(n_runs)
-
-        def are_finite(first: int, last: int) -> bool:
-            return self._inputs.are_finite(start + first, start + last)
-
-        if not holds_everywhere(are_finite, n_runs - start):
-            self._inputs.check(start, n_runs)

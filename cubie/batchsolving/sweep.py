@@ -105,13 +105,9 @@ class Inputs:
 
     def check(self, start: int, stop: int) -> None:
         """Raise if what was pending of some runs holds a NaN or an infinity; all runs before them must be written."""
-        if not self.are_finite(start, stop):
-            for row in self.pending:
+        for row in self.pending:
+            if not bool(np.isfinite(row.values[start:stop]).all()):
                 check_finite(row.values[:stop], row.given[:stop], row.label)
-
-    def are_finite(self, start: int, stop: int) -> bool:
-        """Whether all that was pending of some runs, and is written, is finite."""
-        return all(bool(np.isfinite(row.values[start:stop]).all()) for row in self.pending)
 
 
 def coordinates_here(

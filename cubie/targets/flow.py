@@ -45,14 +45,6 @@ class Flow(Protocol):
         ValueError: if some are not finite.
         """
 
-    def check_all(self) -> None:
-        """Look at all inputs that were not looked at.
-
-        Raises
-        ------
-        ValueError: if some are not finite.
-        """
-
 
 @final
 class Still:
@@ -72,9 +64,6 @@ class Still:
     def check(self) -> bool:
         """They are as they are."""
         return True
-
-    def check_all(self) -> None:
-        """They are as they are."""
 
 
 STILL: Final = Still()

@@ -9,7 +9,6 @@ import pytest
 from cubie._types import FloatPrecision, Precision
 from cubie.batchsolving.batch_flow import BatchFlow
 from cubie.batchsolving.sweep import LATE, Inputs, Sweep, make_inputs
-from cubie.memory import passes
 from cubie.status import Status
 from cubie.targets.device_array import DeviceArray, DeviceView
 from cubie.targets.reference import ReferenceTarget
@@ -61,21 +60,7 @@ def test_a_value_that_is_not_finite_is_refused_wherever_it_stands(place: int, ba
         while not idle.check():
             pass
     with pytest.raises(ValueError, match=where):
-        BatchFlow(late_inputs(rho)).check_all()
-    with pytest.raises(ValueError, match=where):
         late_inputs(rho).completed()
-
-
-@pytest.mark.parametrize("place", [0, LATE, N_RUNS - 1])
-def test_all_inputs_are_looked_at_on_several_threads(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passes, "LARGE", LATE)
-    monkeypatch.setattr(passes, "PART", LATE // 4)
-    BatchFlow(late_inputs(RHO)).check_all()
-    rho = RHO.copy()
-    rho[place] = np.nan
-    flow = BatchFlow(late_inputs(rho))
-    with pytest.raises(ValueError, match=rf"parameters\['rho'\]\[{place}\] must be finite, got nan"):
-        flow.check_all()
 
 
 def test_a_value_too_large_for_float32_is_refused_as_such() -> None:
@@ -94,7 +79,6 @@ def test_failed_runs_with_finite_inputs_want_their_last_times() -> None:
     assert seen == [(False, True), (True, False)]
     while not flow.check():
         pass
-    flow.check_all()
 
 
 def test_a_product_and_small_inputs_are_not_late() -> None:

@@ -76,7 +76,6 @@ def test_arguments_are_eight_bytes_each_and_what_single_precision_cannot_hold_is
 
 def test_without_a_flow_inputs_stand_and_nothing_is_late() -> None:
     STILL.reach(5)
-    STILL.check_all()
     assert STILL.check()
     assert not STILL.landed(0, 5)
     assert (STILL.n_rows, STILL.late) == (0, -1)
