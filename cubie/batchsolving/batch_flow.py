@@ -33,7 +33,7 @@ class BatchFlow:
         """Shape (n_runs,): to be set before results are there."""
         self._inputs: Final = inputs
         self._n_checked = 0 if inputs.pending else inputs.n_runs
-        part = max(LEAST_PART, min(PART_AHEAD, -(-inputs.n_runs // 2)) // max(len(inputs.pending), 1))
+        part = max(LEAST_PART, PART_AHEAD // max(len(inputs.pending), 1))
         self._ahead: Final = WorkAhead(inputs.write, inputs.n_runs, part) if inputs.pending else None
 
     def reach(self, stop: int, /) -> None:

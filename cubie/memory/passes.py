@@ -15,8 +15,6 @@ PART: Final = 1 << 18
 MOST_THREADS: Final = 8
 """More of them wait for the memory."""
 PART_AHEAD: Final = 1 << 17
-FEW_PARTS: Final = 2
-"""So few are done before another thread has begun."""
 PARTS_PER_THREAD: Final = 16
 MOST_AHEAD: Final = 3
 """Threads that work ahead: more of them wait for each other's turns."""
@@ -78,7 +76,7 @@ class WorkAhead:
         self._left: Final = deque(range(n_parts))
         self._is_done: Final = bytearray(n_parts)
         self._news: Final[SimpleQueue[BaseException | None]] = SimpleQueue()
-        if n_parts > FEW_PARTS:
+        if n_parts > 1:
             hire(self._help, min(MOST_AHEAD, n_threads() - 1, -(-n_parts // PARTS_PER_THREAD)))
 
     def reach(self, stop: int) -> None:

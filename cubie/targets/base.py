@@ -191,6 +191,12 @@ class Kernel(Protocol):
     ) -> LaunchStatistics: ...
 
 
+def address_of(array: NDArray[Any]) -> int:
+    """Return where an array starts."""
+    address: int = array.__array_interface__["data"][0]  # in a quarter of the time that array.ctypes takes
+    return address
+
+
 def _same(x: Real | Scalar, /) -> Real:
     return x  # type: ignore[return-value]  # numbers come as they are
 

@@ -13,7 +13,7 @@ from numba import cuda
 from numpy.typing import NDArray
 
 from cubie._types import Precision
-from cubie.targets.base import KernelLayout
+from cubie.targets.base import KernelLayout, address_of
 from cubie.targets.cuda_driver import ArgumentBlock, Driver
 from cubie.targets.cuda_memory import (
     SMALL_BYTES,
@@ -21,7 +21,7 @@ from cubie.targets.cuda_memory import (
     Constants,
     Piece,
     Slot,
-    address_of,
+    places_in_place,
     places_of,
     staying_memory,
 )
@@ -83,8 +83,7 @@ class DeviceLauncher:
         self._hold(inputs, outputs)
         pieces, busy = self._cut(outputs, chunks), BusyTime()
         address = self._results.address(max(piece.end for piece in pieces))
-        sent = self._send(inputs, outputs[0].shape[-1], flow)
-        others = {int(stream) for stream in self._streams[1:]}
+        sent = self._send(inputs, outputs[0].shape[-1], flow, min(len(pieces), STREAMS))
         under_way: deque[tuple[Slot, Piece]] = deque()
         free = self._slots.copy()
         for piece in pieces:
@@ -94,9 +93,6 @@ class DeviceLauncher:
                 free.append(slot)
             slot = free.pop(0) if free else self._new_slot()
             flow.reach(piece.stop)
-            if slot.stream in others:
-                self.driver.hold(slot.stream, int(self._origin.handle))
-                others.remove(slot.stream)
             self._start(slot, piece, sent, outputs, address, block, shared_bytes, flow)
             under_way.append((slot, piece))
         while under_way:
@@ -121,7 +117,7 @@ class DeviceLauncher:
         memory = staying_memory(device_id, total, self.driver)
         address = memory.block.address
         slot = self._slots[0] if self._slots else self._new_slot()
-        sent = self._send(inputs, n_runs, flow)
+        sent = self._send(inputs, n_runs, flow, 1)
         taken = [address + place for place in places]
         self._integrate(slot, (0, n_runs), sent, taken, block, shared_bytes, flow)
         while not flow.check():
@@ -171,11 +167,8 @@ class DeviceLauncher:
         slot, oldest = under_way[0]
         return len(under_way) > AHEAD and self.driver.has_been(slot.event_of(oldest))
 
-    def _send(self, inputs: Sequence[NDArray[Any] | int | float], n_runs: int, flow: Flow) -> "Sent":
-        """Copy arrays to the GPU, of the first one what all runs share; arrays come before numbers.
-
-        This goes by the first stream, up to the event from which all times are counted.
-        """
+    def _send(self, inputs: Sequence[NDArray[Any] | int | float], n_runs: int, flow: Flow, n_streams: int) -> "Sent":
+        """Copy arrays to the GPU, of the first one what all runs share; arrays come before numbers."""
         arrays = [value for value in inputs if isinstance(value, np.ndarray)]
         stream, values = int(self._streams[0]), arrays[0]
         constants = self._constants.addresses(arrays[1:], stream)
@@ -192,7 +185,10 @@ class DeviceLauncher:
         for row in flow.there:
             self.driver.copy(there + place, row.address, row.n_bytes, stream)
             place += row.n_bytes
-        self.driver.record(int(self._origin.handle), stream)
+        sent = int(self._origin.handle)
+        self.driver.record(sent, stream)
+        for other in self._streams[1:n_streams]:
+            self.driver.hold(int(other), sent)
         return Sent([there, *constants, *inputs[len(arrays) :]], there, here, pitch, values.itemsize if travels else 0)
 
     def _start(
@@ -289,11 +285,6 @@ class DeviceLauncher:
             if time.perf_counter() - begin > PATIENCE:
                 is_all = flow.check()
         self.driver.wait(event)
-
-
-def places_in_place(shapes: Sequence[tuple[tuple[int, ...], Precision]]) -> tuple[tuple[int, ...], int]:
-    """Return where outputs that stay on the GPU start in one block, and where the last one ends."""
-    return places_of([math.prod(shape) * np.dtype(precision).itemsize for shape, precision in shapes])
 
 
 @final

@@ -12,9 +12,9 @@ from numba import cuda
 from numpy.typing import NDArray
 
 from cubie._types import Precision
-from cubie.targets.base import Argument
+from cubie.targets.base import Argument, address_of
 from cubie.targets.cuda_driver import ELEMENTS, ArgumentBlock, Driver, signature
-from cubie.targets.cuda_memory import address_of, staying_memory
+from cubie.targets.cuda_memory import staying_memory
 from cubie.targets.device_array import DeviceArray, DeviceView
 
 BLOCK: Final = 256

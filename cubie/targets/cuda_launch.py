@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from cubie._types import DeviceFunction, Precision
 from cubie.targets.base import BlockTooLargeError, KernelLayout, LaunchStatistics
-from cubie.targets.cuda_device import DeviceLauncher, places_in_place
+from cubie.targets.cuda_device import DeviceLauncher
 from cubie.targets.cuda_driver import signature
-from cubie.targets.cuda_memory import PINNED_BYTES, SMALL_BYTES, pinned, staying
+from cubie.targets.cuda_memory import PINNED_BYTES, SMALL_BYTES, pinned, places_in_place, staying
 from cubie.targets.device_array import DeviceArray
 from cubie.targets.flow import STILL, Flow
 
